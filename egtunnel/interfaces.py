@@ -1,0 +1,91 @@
+"""The seams of egtunnel on one page: who asks (visitor), how to reach what is asked for (dialer), what carries it (link)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.interfaces import IStreamClientEndpoint
+from zope.interface import Attribute, Interface
+
+__all__ = ["Dialer", "ILink", "ILinkReceiver", "ITunnel", "ITunnels", "Visitor"]
+
+
+@attrs.frozen
+class Visitor:
+    """Who is asking: a frozen value an ingress makes and every dialer may read.
+
+    ``kind`` is the kind of the ingress (``http`` or ``tcp``), ``host`` and ``port`` the visitor's own address,
+    ``name`` the public name it asked for.
+    """
+
+    kind: str
+    host: str
+    port: int
+    name: str = ""
+
+
+Dialer = Callable[[Visitor], IStreamClientEndpoint]
+"""How to reach what stands behind a tunnel. ``connect`` fails with an error of ``egtunnel.errors`` (``ClientAway``,
+``UpstreamRefused``, ``OverLimit``...); a connection that ends early is lost with such an error as its reason."""
+
+
+class ITunnel(Interface):
+    """A public name bound to a dialer. An ingress never knows what stands behind it."""
+
+    kind: str = Attribute("``http`` or ``tcp``.")
+    name: str = Attribute("The public name, lower case; a custom host name or a port number as text likewise.")
+    host_header: str = Attribute("What the Host header is rewritten to; empty: passed through.")
+    scheme: str = Attribute("The scheme the upstream speaks, for the log: ``http`` or ``https``.")
+
+    def dialer(visitor: Visitor) -> IStreamClientEndpoint:
+        """The endpoint that reaches the upstream for this visitor; waits while a known client is away."""
+
+
+class ITunnels(Interface):
+    """The table of public names, as an ingress sees it."""
+
+    def by_name(name: str) -> ITunnel | None:
+        """The HTTP tunnel of that name below the relay's domain."""
+
+    def by_host(host: str) -> ITunnel | None:
+        """The HTTP tunnel with that custom host name."""
+
+
+class ILinkReceiver(Interface):
+    """What a link reports to: an admission or an enrolment first, then the session."""
+
+    def link_message(data: bytes) -> None:
+        """One message came: one or more whole frames."""
+
+    def link_paused() -> None:
+        """The link's own buffer is full; send nothing more until ``link_resumed``."""
+
+    def link_resumed() -> None:
+        """The link takes data again."""
+
+    def link_lost(reason: str) -> None:
+        """The link is gone, for this reason; nothing more will come from it."""
+
+
+class ILink(Interface):
+    """One live connection that carries frames. It knows nothing of what frames mean."""
+
+    receiver: ILinkReceiver = Attribute("Whom to tell; settable at any time.")
+    peer: str = Attribute("The other end's address, for logs.")
+    secure: bool = Attribute("Whether the connection is encrypted.")
+
+    def send(frames: list[bytes | memoryview]) -> None:
+        """Send these pieces, which together are whole frames, as one message."""
+
+    def pause() -> None:
+        """Read nothing more from the peer until ``resume``."""
+
+    def resume() -> None:
+        """Read from the peer again."""
+
+    def close(code: int, text: str) -> None:
+        """Say why (a code of ``egtunnel.errors``), flush what was sent, and end."""
+
+    def abort() -> None:
+        """End at once; nothing more is sent."""

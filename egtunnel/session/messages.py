@@ -1,0 +1,182 @@
+"""Control messages: frozen values to and from the JSON of MESSAGE frames (docs/protocol.md, "Control messages")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import attrs
+
+from egtunnel.errors import HandshakeError
+
+__all__ = [
+    "VERSION",
+    "Claim",
+    "Claimed",
+    "Hello",
+    "Message",
+    "Notice",
+    "RefusedMessage",
+    "Release",
+    "Unknown",
+    "Welcome",
+    "decode",
+    "encode",
+]
+
+VERSION = 1
+"""The version of the wire protocol."""
+
+MAX_TEXT = 1024
+"""The longest string member of a control message, characters."""
+
+
+@attrs.frozen
+class Hello:
+    """The client's first message: who it is and what it can do."""
+
+    type: ClassVar[str] = "hello"
+
+    token: str = attrs.field(repr=False)
+    client_id: str
+    version: int = VERSION
+    agent: str = ""
+    resume: dict[str, Any] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Welcome:
+    """The relay's answer to a hello it accepts. ``heartbeat`` is in seconds."""
+
+    type: ClassVar[str] = "welcome"
+
+    session_id: str
+    domain: str = ""
+    heartbeat: float = 15.0
+    resume_secret: str = attrs.field(default="", repr=False)
+    limits: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class RefusedMessage:
+    """The relay's no: to the login, or to the claim of ``tunnel``. ``after`` is when to try again, in seconds."""
+
+    type: ClassVar[str] = "refused"
+
+    code: str
+    text: str
+    retry: bool = False
+    after: float = 0.0
+    tunnel: int | None = None
+
+
+@attrs.frozen
+class Claim:
+    """The client asks for a public name. ``tunnel`` is the client's own number for it, ``key`` names its target.
+
+    The same client gets the same made-up name again for the same key. ``host_header`` rewrites the Host of requests.
+    """
+
+    type: ClassVar[str] = "claim"
+
+    tunnel: int
+    kind: str
+    name: str = ""
+    host: str = ""
+    port: int = 0
+    key: str = ""
+    host_header: str = ""
+
+
+@attrs.frozen
+class Claimed:
+    """The relay bound a public name to the client's tunnel."""
+
+    type: ClassVar[str] = "claimed"
+
+    tunnel: int
+    url: str
+    name: str = ""
+
+
+@attrs.frozen
+class Release:
+    """The client gives a tunnel's public name back."""
+
+    type: ClassVar[str] = "release"
+
+    tunnel: int
+
+
+@attrs.frozen
+class Notice:
+    """A text for the person at the other end; changes nothing."""
+
+    type: ClassVar[str] = "notice"
+
+    text: str
+
+
+@attrs.frozen
+class Unknown:
+    """A message of a type this version does not know; it is answered with a notice."""
+
+    type: str
+
+
+Message = Hello | Welcome | RefusedMessage | Claim | Claimed | Release | Notice | Unknown
+
+_TYPES: dict[str, type[Any]] = {
+    cls.type: cls for cls in (Hello, Welcome, RefusedMessage, Claim, Claimed, Release, Notice)
+}
+
+# What a member may be, by its annotation; bool is not an int here.
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
+    "int": lambda value: type(value) is int and 0 <= value < 2**53,
+    "int | None": lambda value: value is None or (type(value) is int and 0 <= value < 2**53),
+    "float": lambda value: type(value) in (int, float) and 0 <= value < 1e9,
+    "bool": lambda value: isinstance(value, bool),
+    "dict[str, Any]": lambda value: isinstance(value, dict),
+    "dict[str, Any] | None": lambda value: value is None or isinstance(value, dict),
+}
+
+
+def encode(message: Message) -> bytes:
+    """The JSON text of a message; members with their default are left out."""
+    members: dict[str, Any] = {"type": message.type}
+    for field in attrs.fields(type(message)):
+        value = getattr(message, field.name)
+        if value != field.default and value != {}:
+            members[field.name] = value
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def decode(payload: bytes) -> Message:
+    """The message in a MESSAGE frame. Raises HandshakeError if it is not one; unknown members are ignored."""
+    try:
+        members = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise HandshakeError("a control message that is not JSON") from None
+    if not isinstance(members, dict) or not isinstance(members.get("type"), str):
+        raise HandshakeError("a control message without a type")
+    kind = members["type"]
+    make = _TYPES.get(kind)
+    if make is None:
+        return Unknown(kind[:MAX_TEXT])
+    message: Message = make(**_members(kind, attrs.fields(make), members))
+    return message
+
+
+def _members(kind: str, fields: tuple[attrs.Attribute[Any], ...], members: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    for field in fields:
+        if field.name in members:
+            value = members[field.name]
+            if not _CHECKS[str(field.type)](value):
+                raise HandshakeError(f"{kind}.{field.name} is not what the protocol asks for")
+            known[field.name] = value
+        elif field.default is attrs.NOTHING:
+            raise HandshakeError(f"{kind}.{field.name} is missing")
+    return known
