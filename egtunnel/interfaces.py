@@ -75,6 +75,9 @@ class ILink(Interface):
     peer: str = Attribute("The other end's address, for logs.")
     secure: bool = Attribute("Whether the connection is encrypted.")
 
+    def admitted() -> None:
+        """The peer is known now: read messages up to the full limit; before, only short ones are."""
+
     def send(frames: list[bytes | memoryview]) -> None:
         """Send these pieces, which together are whole frames, as one message."""
 

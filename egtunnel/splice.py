@@ -21,10 +21,14 @@ __all__ = ["Half", "abort", "finish", "join", "serve"]
 
 
 def finish(transport: Any) -> None:
-    """End our direction of ``transport``; where it knows no half-close (TLS), end both once all is written."""
+    """End our direction of ``transport``.
+
+    TLS in Twisted knows no half-close and would pass the call on to TCP below it, which looks like a truncation attack;
+    ``loseConnection`` sends the close_notify and still delivers what the far side has to say.
+    """
     transport.unregisterProducer()
     half_close = getattr(transport, "loseWriteConnection", None)
-    if half_close is None:
+    if half_close is None or hasattr(transport, "getPeerCertificate"):
         transport.loseConnection()
     else:
         half_close()
@@ -126,6 +130,8 @@ def serve(half: Half, visitor: Visitor, dialer: Dialer) -> Deferred[None]:
         if not reason.check(CancelledError):
             reason.raiseException()
 
-    dialing: Deferred[Any] = dialer(visitor).connect(Factory.forProtocol(lambda: Half(UpstreamBroke)))
+    factory = Factory.forProtocol(lambda: Half(UpstreamBroke))
+    factory.noisy = False
+    dialing: Deferred[Any] = dialer(visitor).connect(factory)
     half.dialing = dialing
     return dialing.addCallbacks(connected, failed)

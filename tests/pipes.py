@@ -33,6 +33,10 @@ class MemoryLink:
         self.messages = 0
         self.closed: tuple[int, str] | None = None
         self.aborted = False
+        self.known = False
+
+    def admitted(self) -> None:
+        self.known = True
 
     def send(self, frames: list[bytes | memoryview]) -> None:
         self.messages += 1

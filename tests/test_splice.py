@@ -91,6 +91,13 @@ class JoinTests(SynchronousTestCase):
         self.right.dataReceived(b"answer")
         self.assertEqual(self.left_transport.value(), b"answer")
 
+    def test_tls_has_no_half_close(self) -> None:
+        """A TLS transport passes unknown calls on to TCP; it is closed by its own close_notify instead."""
+        self.right_transport.getPeerCertificate = lambda: None  # type: ignore[attr-defined]
+        self.left.readConnectionLost()
+        self.assertFalse(self.right_transport.half_closed)
+        self.assertTrue(self.right_transport.disconnecting)
+
     def test_an_orderly_end_is_an_orderly_end(self) -> None:
         """What was written still leaves."""
         self.right.connectionLost(Failure(ConnectionDone()))

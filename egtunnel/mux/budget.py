@@ -10,9 +10,9 @@ __all__ = ["Budget"]
 class Budget:
     """Counts the bytes that wait in channels, in both directions, against a hard limit.
 
-    While under half of the limit is used, windows and queues have their full size. Above, new and returning windows shrink
-    to ``MIN_WINDOW`` and producers are paused at once. Above the limit itself the channel that holds the most is reset
-    (``Mux.receive`` does it).
+    While under half of the limit is used, windows and queues have their full size. Above, new and returning windows
+    shrink to ``MIN_WINDOW`` and producers are paused at once. Above the limit itself the channel that holds the most
+    is reset (``Mux.receive`` does it).
     """
 
     __slots__ = ("held", "limit", "parent", "peak")

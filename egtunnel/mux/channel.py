@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any
 
 from egtunnel.errors import IllegalTransition
 from egtunnel.mux.frames import FrameType
 from egtunnel.mux.windows import ReceiveWindow, SendWindow
 
-__all__ = ["Channel", "ChannelState", "next_state"]
+__all__ = ["MAX_CHANNEL_ID", "Channel", "ChannelState", "Role", "next_state"]
+
+MAX_CHANNEL_ID = 0xFFFFFFFF
+
+
+class Role(IntEnum):
+    """Which side of the session a mux is on; the value is the parity of the channel ids it opens."""
+
+    RELAY = 0
+    CLIENT = 1
 
 
 class ChannelState(Enum):

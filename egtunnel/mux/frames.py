@@ -6,7 +6,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-from egtunnel.errors import FrameError, UnknownFrameType
+from egtunnel.errors import FrameError, LocalProtocolError, UnknownFrameType
 
 __all__ = [
     "EARLY_WINDOW",
@@ -18,6 +18,7 @@ __all__ = [
     "FrameDecoder",
     "FrameType",
     "encode",
+    "fitting",
     "header",
 ]
 
@@ -34,7 +35,10 @@ FIN = 0x01
 
 U16 = Struct("!H")
 U32 = Struct("!I")
+U64 = Struct("!Q")
 U32_U16 = Struct("!IH")
+LAST_COUNTED = 6
+"""Frames of types up to this one, RESET, are counted by ACK; PING, PONG, ACK and GOAWAY are not."""
 
 
 class FrameType(IntEnum):
@@ -91,6 +95,14 @@ def encode(kind: int, channel: int, payload: bytes = b"", flags: int = 0) -> byt
     return HEADER.pack(kind, flags, len(payload), channel) + payload
 
 
+def fitting(kind: FrameType, channel: int, payload: bytes) -> bytes:
+    """One whole frame whose payload is not of our own making; raises LocalProtocolError if it does not fit its type."""
+    rule = RULES[kind]
+    if not rule.shortest <= len(payload) <= rule.longest:
+        raise LocalProtocolError(f"{kind.name} with a payload of {len(payload)} bytes")
+    return encode(kind, channel, payload)
+
+
 def _check(kind: int, flags: int, length: int, channel: int) -> None:
     """Raise the named error if a header breaks the rules of its type."""
     rule = RULES.get(kind)
@@ -106,11 +118,15 @@ def _check(kind: int, flags: int, length: int, channel: int) -> None:
 
 
 class FrameDecoder:
-    """Bytes in, frames out, whatever the chunks; holds at most one unfinished frame."""
+    """Bytes in, frames out, whatever the chunks; holds at most one unfinished frame.
 
-    __slots__ = ("_have", "_need", "_parts")
+    ``consumed`` counts the bytes of all whole frames so far.
+    """
+
+    __slots__ = ("_have", "_need", "_parts", "consumed")
 
     def __init__(self) -> None:
+        self.consumed = 0
         self._parts: list[bytes] = []
         self._have = 0
         self._need = HEADER_SIZE
@@ -148,6 +164,7 @@ class FrameDecoder:
                 break
             offset = start + length
             frames.append(Frame(kind, flags, channel, data[start:offset]))
+        self.consumed += offset
         rest = data[offset:] if offset < end else b""
         self._parts = [rest] if rest else []
         self._have = len(rest)

@@ -1,15 +1,13 @@
 """The mux: many channels over one stream of frames. Bytes in, events out; calls in, frames to send out.
 
-It knows no clock, no socket and no JSON. Whoever drives it passes received bytes to ``receive``, acts on the events, and
-asks ``frames_to_send`` whenever the link takes data.
+It knows no clock, no socket and no JSON. Whoever drives it passes received bytes to ``receive``, acts on the events,
+and asks ``frames_to_send`` whenever the link takes data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
-
-import attrs
+from itertools import chain
 
 from egtunnel.errors import (
     ChannelReset,
@@ -18,11 +16,10 @@ from egtunnel.errors import (
     LocalProtocolError,
     OverBudget,
     ProtocolError,
-    RemoteProtocolError,
     TooManyChannels,
 )
 from egtunnel.mux.budget import Budget
-from egtunnel.mux.channel import Channel, ChannelState, next_state
+from egtunnel.mux.channel import MAX_CHANNEL_ID, Channel, ChannelState, Role, next_state
 from egtunnel.mux.events import (
     ChannelAccepted,
     ChannelOpened,
@@ -34,59 +31,49 @@ from egtunnel.mux.events import (
     MessageReceived,
     PongReceived,
 )
+from egtunnel.mux.flight import ACK_EVERY, Flight
 from egtunnel.mux.frames import (
     EARLY_WINDOW,
     FIN,
-    MAX_PAYLOAD,
+    HEADER_SIZE,
     U16,
     U32,
     U32_U16,
+    U64,
     Frame,
     FrameDecoder,
     FrameType,
     encode,
+    fitting,
 )
+from egtunnel.mux.limits import MuxLimits
 from egtunnel.mux.outbound import Outbound, clip
 from egtunnel.mux.windows import MAX_WINDOW
 
 __all__ = ["Mux", "MuxLimits", "Role"]
 
-MAX_CHANNEL_ID = 0xFFFFFFFF
-
-
-class Role(IntEnum):
-    """Which side of the session a mux is on; the value is the parity of the channel ids it opens."""
-
-    RELAY = 0
-    CLIENT = 1
-
-
-@attrs.frozen
-class MuxLimits:
-    """What a peer may ask of a mux.
-
-    ``channels``: open at once, both sides' together. ``unaccepted``: opened by us and not yet accepted.
-    ``control``: bytes of frames other than DATA that wait to be sent. ``quantum``: bytes of DATA one channel sends in
-    its turn while others wait.
-    """
-
-    channels: int = 4096
-    unaccepted: int = 1024
-    control: int = 1_048_576
-    quantum: int = 32_768
-
 
 class Mux:
-    """All channels of one session, from one side."""
+    """All channels of one session, from one side.
+
+    ``now`` and ``round_trip``, in seconds, are what the driver knows of time; it sets them as it learns them.
+    ``lingering`` are channels that are over on the wire while bytes of theirs wait to be consumed.
+    """
 
     def __init__(self, role: Role, limits: MuxLimits, budget: Budget) -> None:
         self.role = role
         self.limits = limits
         self.budget = budget
         self.channels: dict[int, Channel] = {}
-        self.outbound = Outbound(budget, limits.control, limits.quantum, self._forget_if_over)
+        self.lingering: dict[int, Channel] = {}
+        self.now = 0.0
+        self.round_trip = 0.0
+        self.flight = Flight(limits.flight)
+        self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
         self.going_away = False
         self._decoder = FrameDecoder()
+        self._uncounted = 0
+        self._told = 0
         self._next_id = 1 if role is Role.CLIENT else 2
         self._last_peer_id = 0
         self._unaccepted = 0
@@ -99,7 +86,7 @@ class Mux:
             FrameType.CREDIT: self._peer_granted,
             FrameType.RESET: self._peer_reset,
             FrameType.PING: self._peer_pinged,
-            FrameType.PONG: lambda frame: PongReceived(frame.payload),
+            FrameType.PONG: self._peer_ponged,
             FrameType.ACK: self._peer_acked,
             FrameType.GOAWAY: self._peer_left,
         }
@@ -119,13 +106,17 @@ class Mux:
                 event = react[frame[0]](frame)
                 if event is not None:
                     events.append(event)
+            self.outbound.check()
         except ProtocolError as error:
             fault = error
-        if fault is None and self.outbound.flooded:
-            fault = RemoteProtocolError("the peer does not read our answers")
         if fault is not None:
             self._faulted = True
             events.append(Faulted(fault))
+            return events
+        position = self._decoder.consumed - self._uncounted
+        if position - self._told >= ACK_EVERY:
+            self._told = position
+            self.outbound.acknowledge(position)
         if self.budget.exceeded:
             self._shed(events)
         return events
@@ -136,13 +127,18 @@ class Mux:
         return self._decoder.pending > 0
 
     def _shed(self, events: list[Event]) -> None:
-        """Reset the channels that hold the most until the budget is kept; a last resort against many stalled readers."""
+        """Reset the channels that hold the most until the budget is kept; a last resort.
+
+        Whoever reads the events lets go of what the victims hold; it counts no longer, or the innocent would follow.
+        """
         while self.budget.exceeded:
-            victim = max(self.channels.values(), key=lambda channel: channel.held, default=None)
+            everyone = chain(self.channels.values(), self.lingering.values())
+            victim = max(everyone, key=lambda channel: channel.held, default=None)
             if victim is None or not victim.held:
                 return
             error = OverBudget()
             self.reset(victim, error)
+            self._let_go(victim, victim.receive.held)
             events.append(ChannelWasReset(victim, error.code, error.text))
 
     def _known(self, frame: Frame) -> Channel | None:
@@ -151,6 +147,10 @@ class Mux:
         if channel is None and frame.channel > self._last_id(frame.channel):
             raise IllegalTransition(f"{FrameType(frame.type).name} on channel {frame.channel}, which was never opened")
         return channel
+
+    @property
+    def _full(self) -> bool:
+        return len(self.channels) + len(self.lingering) >= self.limits.channels
 
     def _last_id(self, number: int) -> int:
         return self._next_id - 2 if number & 1 == self.role & 1 else self._last_peer_id
@@ -163,8 +163,9 @@ class Mux:
         (window,) = U32.unpack_from(frame.payload)
         if window > MAX_WINDOW:
             raise FrameError(f"OPEN with a window of {window} bytes")
-        if len(self.channels) >= self.limits.channels or self.going_away:
+        if self._full or self.going_away:
             self.outbound.reset(number, TooManyChannels())
+            self.outbound.check()
             return None
         channel = Channel(number, ChannelState.OFFERED, window, EARLY_WINDOW)
         self.channels[number] = channel
@@ -221,30 +222,43 @@ class Mux:
         return ChannelWasReset(channel, code, frame.payload[2:].decode("utf-8", "replace"))
 
     def _peer_pinged(self, frame: Frame) -> Event | None:
-        self.outbound.control(encode(FrameType.PONG, 0, frame.payload))
+        self._uncounted += HEADER_SIZE + len(frame.payload)
+        self.outbound.uncounted(encode(FrameType.PONG, 0, frame.payload))
+        self.outbound.check()
         return None
 
+    def _peer_ponged(self, frame: Frame) -> Event | None:
+        self._uncounted += HEADER_SIZE + len(frame.payload)
+        return PongReceived(frame.payload)
+
     def _peer_acked(self, frame: Frame) -> Event | None:
-        raise IllegalTransition("ACK in a session without resume")
+        self._uncounted += HEADER_SIZE + len(frame.payload)
+        self.flight.acknowledge(U64.unpack(frame.payload)[0], self.now, self.round_trip)
+        return None
 
     def _peer_left(self, frame: Frame) -> Event | None:
+        self._uncounted += HEADER_SIZE + len(frame.payload)
         last, code = U32_U16.unpack_from(frame.payload)
         return GoneAway(last, code, frame.payload[6:].decode("utf-8", "replace"))
 
     # -- what the driver asks for
 
     def open(self, metadata: bytes) -> Channel:
-        """Open a channel; data may be written at once. Raises TooManyChannels."""
-        if len(self.channels) >= self.limits.channels or self._unaccepted >= self.limits.unaccepted:
+        """Open a channel; data may be written at once. Raises TooManyChannels.
+
+        Raises LocalProtocolError if the metadata does not fit a frame.
+        """
+        if self._full or self._unaccepted >= self.limits.unaccepted:
             raise TooManyChannels(f"{len(self.channels)} channels are open, {self._unaccepted} wait to be accepted")
         if self._next_id > MAX_CHANNEL_ID or self.going_away:
             raise TooManyChannels("this session takes no new channels")
         window = self.budget.window()
+        frame = fitting(FrameType.OPEN, self._next_id, U32.pack(window) + metadata)
         channel = Channel(self._next_id, ChannelState.OPENING, EARLY_WINDOW, window)
         self._next_id += 2
         self._unaccepted += 1
         self.channels[channel.id] = channel
-        self.outbound.control(encode(FrameType.OPEN, channel.id, U32.pack(window) + metadata))
+        self.outbound.control(frame)
         return channel
 
     def accept(self, channel: Channel) -> None:
@@ -256,6 +270,9 @@ class Mux:
         channel.receive.limit = window
         channel.receive.available += window - EARLY_WINDOW
         self.outbound.control(encode(FrameType.ACCEPT, channel.id, U32.pack(window)))
+        credit = channel.receive.consume(0)
+        if credit:
+            self.outbound.credit(channel, credit)
 
     def write(self, channel: Channel, data: bytes) -> None:
         """Queue bytes on a channel. The caller minds ``channel.queued``; nothing here stops it from growing."""
@@ -287,36 +304,34 @@ class Mux:
             self.outbound.reset(channel.id, error)
             self._discard(channel)
 
-    def consumed(self, channel: Channel, size: int, now: float = 0.0, round_trip: float = 0.0) -> None:
+    def consumed(self, channel: Channel, size: int) -> None:
         """The application took ``size`` bytes; credit goes back when half the window can be given."""
         receive = channel.receive
-        self.budget.release(size)
-        if channel.fin_received or channel.state is ChannelState.CLOSED:
-            receive.held -= size
+        if channel.fin_received or channel.state is not ChannelState.OPEN:
+            self._let_go(channel, size)
             return
         credit = receive.consume(size)
+        self.budget.release(size)
         if not credit:
             return
         if self.budget.tight:
             receive.limit = self.budget.window()
         else:
-            receive.grow(now, round_trip)
+            receive.grow(self.now, self.round_trip)
         self.outbound.credit(channel, credit)
 
     def message(self, payload: bytes) -> None:
         """Send a control message. Raises LocalProtocolError if it does not fit a frame."""
-        if len(payload) > MAX_PAYLOAD:
-            raise LocalProtocolError(f"a control message of {len(payload)} bytes")
-        self.outbound.control(encode(FrameType.MESSAGE, 0, payload))
+        self.outbound.control(fitting(FrameType.MESSAGE, 0, payload))
 
     def ping(self, payload: bytes) -> None:
         """Ask for a PONG with these 8 bytes."""
-        self.outbound.control(encode(FrameType.PING, 0, payload))
+        self.outbound.uncounted(fitting(FrameType.PING, 0, payload))
 
     def go_away(self, code: int, text: str) -> None:
         """Take no new channels and tell the peer why."""
         self.going_away = True
-        self.outbound.last_word(encode(FrameType.GOAWAY, 0, U32_U16.pack(self._last_peer_id, code) + clip(text)))
+        self.outbound.uncounted(encode(FrameType.GOAWAY, 0, U32_U16.pack(self._last_peer_id, code) + clip(text)))
 
     # -- frames out
 
@@ -336,9 +351,23 @@ class Mux:
         channel.state = ChannelState.CLOSED
         self.budget.release(channel.queued)
         self.outbound.forget(channel)
-        self.channels.pop(channel.id, None)
+        self._over(channel)
 
     def _forget_if_over(self, channel: Channel) -> None:
         if channel.fin_sent and channel.fin_received:
             channel.state = ChannelState.CLOSED
-            self.channels.pop(channel.id, None)
+            self._over(channel)
+
+    def _over(self, channel: Channel) -> None:
+        self.channels.pop(channel.id, None)
+        if channel.receive.held:
+            self.lingering[channel.id] = channel
+
+    def _let_go(self, channel: Channel, size: int) -> None:
+        """Bytes for which no credit is due are held no longer: the channel is over, ends, or is not accepted yet."""
+        receive = channel.receive
+        size = min(size, receive.held)
+        receive.held -= size
+        self.budget.release(size)
+        if not receive.held:
+            self.lingering.pop(channel.id, None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from egtunnel.errors import EgtunnelError
+from egtunnel.errors import EgtunnelError, RemoteProtocolError
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.channel import Channel, ChannelState
-from egtunnel.mux.frames import FIN, MAX_PAYLOAD, MAX_REASON, U16, U32, FrameType, encode, header
+from egtunnel.mux.flight import Flight
+from egtunnel.mux.frames import FIN, HEADER_SIZE, MAX_PAYLOAD, MAX_REASON, U16, U32, U64, FrameType, encode, header
 from egtunnel.mux.turns import Turns
 
 __all__ = ["Outbound", "clip"]
@@ -19,15 +20,18 @@ def clip(text: str) -> bytes:
 
 
 class Outbound:
-    """Frames that are not DATA leave first and in order, then credits, then DATA by turns.
+    """Frames that are not DATA leave first and in order, then DATA by turns, as far as the flight has room.
 
     ``most_control`` bounds the bytes of frames other than DATA that wait; ``quantum`` is what one channel sends in its
     turn while others wait. ``served`` lists the channels that sent DATA in the last ``take``. ``on_fin`` is
     told when a channel's FIN has left. ``flooded``: the peer makes us answer and reads nothing.
     """
 
-    def __init__(self, budget: Budget, most_control: int, quantum: int, on_fin: Callable[[Channel], None]) -> None:
+    def __init__(
+        self, budget: Budget, flight: Flight, most_control: int, quantum: int, on_fin: Callable[[Channel], None]
+    ) -> None:
         self.turns = Turns()
+        self.flight = flight
         self.flooded = False
         self.served: list[Channel] = []
         self._budget = budget
@@ -36,22 +40,43 @@ class Outbound:
         self._on_fin = on_fin
         self._control: list[bytes | memoryview] = []
         self._control_size = 0
+        self._uncounted: list[bytes | memoryview] = []
+        self._ack: int | None = None
         self._credits: dict[Channel, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._control or self._credits or self.turns)
+        """Whether anything can leave now."""
+        return bool(
+            self._control
+            or self._credits
+            or self._uncounted
+            or self._ack is not None
+            or (self.turns and self.flight.room > 0)
+        )
 
     def control(self, frame: bytes) -> None:
-        """Queue a frame other than DATA; beyond the bound it is dropped and ``flooded`` set, which ends the session."""
+        """Queue a counted frame other than DATA; beyond the bound it is dropped and ``flooded`` set, which is fatal."""
         self._control_size += len(frame)
         if self._control_size > self._most_control:
             self.flooded = True
         else:
             self._control.append(frame)
 
-    def last_word(self, frame: bytes) -> None:
-        """Queue a frame even beyond the bound: the one that says why we go."""
-        self._control.append(frame)
+    def uncounted(self, frame: bytes) -> None:
+        """Queue a frame that ACKs do not count: PING, PONG, GOAWAY; the bound is the same."""
+        if len(frame) * len(self._uncounted) > self._most_control:
+            self.flooded = True
+        else:
+            self._uncounted.append(frame)
+
+    def check(self) -> None:
+        """Raises RemoteProtocolError once we are ``flooded``; asked after each answer, so that chunks play no part."""
+        if self.flooded:
+            raise RemoteProtocolError("the peer does not read our answers")
+
+    def acknowledge(self, position: int) -> None:
+        """Tell the peer how far we have read; of several before the next ``take`` only the last is sent."""
+        self._ack = position
 
     def reset(self, number: int, error: EgtunnelError) -> None:
         """Queue a RESET of channel ``number``."""
@@ -70,20 +95,31 @@ class Outbound:
         """Whole frames as pieces to be joined, DATA among them up to about ``limit`` bytes."""
         if self._credits:
             self._queue_credits()
-        pieces, self._control = self._control, []
-        self._control_size = 0
+        flight = self.flight
+        pieces = self._uncounted
+        self._uncounted = []
+        if self._ack is not None:
+            pieces.append(encode(FrameType.ACK, 0, U64.pack(self._ack)))
+            self._ack = None
+        if self._control:
+            pieces += self._control
+            flight.sent += sum(map(len, self._control))
+            self._control.clear()
+            self._control_size = 0
         self.served.clear()
+        limit = min(limit, flight.room)
         turns = self.turns
         while limit > 0 and turns:
             channel = turns.next()
             if channel.state is not ChannelState.CLOSED:
                 size = min(channel.queued, channel.send.credit, self._quantum if turns else MAX_PAYLOAD)
-                limit -= size + 8
+                limit -= size + HEADER_SIZE
                 self._send(channel, size, pieces)
         return pieces
 
     def _send(self, channel: Channel, size: int, pieces: list[bytes | memoryview]) -> None:
         channel.send.spend(size)
+        self.flight.sent += size + HEADER_SIZE
         last = channel.fin_queued and size == channel.queued
         pieces.append(header(FrameType.DATA, FIN if last else 0, size, channel.id))
         if size:

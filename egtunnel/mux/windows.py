@@ -12,6 +12,8 @@ INITIAL_WINDOW = 262_144
 """The receive window a channel starts with while memory is plentiful, bytes."""
 MAX_WINDOW = 4_194_304
 """The largest receive window, bytes; a peer that grants more than this at once breaks the protocol."""
+SHORT_PATH = 0.002
+"""On round trips up to this, in seconds, the initial window is enough for any speed and windows do not grow."""
 
 
 class SendWindow:
@@ -40,8 +42,8 @@ class SendWindow:
 class ReceiveWindow:
     """What the peer may still send, and what came and waits for the application.
 
-    Invariant: ``available + held <= limit``, but for the time it takes to shrink after ``limit`` was lowered. Credit goes
-    back only for what the application consumed, and in halves of the window, so that it costs little.
+    Invariant: ``available + held <= limit``, but for the time it takes to shrink after ``limit`` was lowered. Credit
+    goes back only for what the application consumed, and in halves of the window, so that it costs little.
     """
 
     __slots__ = ("available", "held", "limit", "since")
@@ -71,11 +73,14 @@ class ReceiveWindow:
         return owed
 
     def grow(self, now: float, round_trip: float) -> None:
-        """Follow bandwidth x delay: call when credit goes back; ``now`` and ``round_trip`` in seconds.
+        """Follow bandwidth x delay: call when credit goes back with memory to spare; times in seconds.
 
         Half a window was consumed since the last call. If that took less than a round trip, the peer has waited for
-        credit, and the window doubles.
+        credit, and the window doubles. Not on a short path: there the processor is the bound, and a larger window would
+        only put more bytes in front of everybody else's. A window made small while memory was tight doubles anyway.
         """
         since, self.since = self.since, now
-        if 0 < now - since < round_trip:
+        if self.limit < INITIAL_WINDOW:
+            self.limit = min(2 * self.limit, INITIAL_WINDOW)
+        elif round_trip > SHORT_PATH and 0 < now - since < round_trip:
             self.limit = min(2 * self.limit, MAX_WINDOW)

@@ -1,1 +1,1 @@
-"""The Twisted shell of the mux: control messages, sessions over links, channels as ordinary transports and endpoints."""
+"""The Twisted shell of the mux: control messages, sessions over links, channels as Twisted transports and endpoints."""

@@ -36,7 +36,7 @@ class ChannelEndpoint:
         session = self._session_of()
         try:
             if session is None:
-                raise LinkLost()
+                raise LinkLost
             channel = session.open(self._metadata)
         except EgtunnelError:
             return fail()

@@ -15,8 +15,8 @@ MOST_UNANSWERED = 2
 class Keepalive:
     """Watches when anything last came. All times in seconds.
 
-    ``interval``: silence before the first ping; ``patience``: how long each ping may stay unanswered. A dead link is thus
-    noticed within ``interval + 2 * patience``. Calls ``ping()`` and, once, ``lost()``.
+    ``interval``: silence before the first ping; ``patience``: how long each ping may stay unanswered. A dead link
+    is thus noticed within ``interval + 2 * patience``. Calls ``ping()`` and, once, ``lost()``.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class Keepalive:
             self._call.cancel()
             self._call = None
 
-    def heard(self) -> None:
-        """Something came; cheap, as it is called for every message."""
+    def heard(self) -> float:
+        """Something came, at the time that is returned; cheap, as it is called for every message."""
         self._last = self._clock.seconds()
+        return self._last
 
     def _due(self) -> None:
         self._call = None

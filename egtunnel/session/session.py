@@ -69,8 +69,8 @@ def _ignore(*_: Any) -> None:
 class Session:
     """One side of a session.
 
-    ``on_open(channel, metadata)`` is told of each channel the peer opens, ``on_message(message)`` of each control message,
-    ``on_closed(error)``, once, that the session is over. All three may be set later.
+    ``on_open(channel, metadata)`` is told of each channel the peer opens, ``on_message(message)`` of each control
+    message, ``on_closed(error)``, once, that the session is over. All three may be set later.
     """
 
     log = Logger()
@@ -120,6 +120,7 @@ class Session:
         """Carry this session over ``link`` from now on."""
         self._link = link
         link.receiver = self
+        link.admitted()
         self._keepalive.start()
         self._ping()
         self.wake()
@@ -133,7 +134,7 @@ class Session:
     def open(self, metadata: dict[str, Any]) -> ChannelTransport:
         """Open a channel. Raises TooManyChannels, or LinkLost when the session is over."""
         if self.closed is not None:
-            raise LinkLost()
+            raise LinkLost
         channel = self.mux.open(json.dumps(metadata, separators=(",", ":")).encode())
         transport = ChannelTransport(self, channel)
         channel.application = transport
@@ -164,8 +165,8 @@ class Session:
     def consumed(self, channel: Channel, size: int) -> None:
         """An application took ``size`` bytes of a channel."""
         mux = self.mux
-        mux.consumed(channel, size, self._clock.seconds(), self.round_trip or 0.0)
-        if mux.outbound:
+        mux.consumed(channel, size)
+        if not self._awake and mux.outbound:
             self.wake()
 
     def _flush(self) -> None:
@@ -184,7 +185,7 @@ class Session:
 
     def link_message(self, data: bytes) -> None:
         """Frames came."""
-        self._keepalive.heard()
+        self.mux.now = self._keepalive.heard()
         for event in self.mux.receive(data):
             if type(event) is DataReceived:
                 event.channel.application.data_received(event.data, event.fin)
@@ -245,6 +246,7 @@ class Session:
         if SEQUENCE.unpack(event.payload)[0] == number:
             took = self._clock.seconds() - since
             self.round_trip = took if self.round_trip is None else min(took, self.round_trip * DRIFT)
+            self.mux.round_trip = self.round_trip
 
     def _gone_away(self, event: GoneAway) -> None:
         self._farewell = error_for_code(event.code, event.text)

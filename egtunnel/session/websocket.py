@@ -42,8 +42,12 @@ SMALL_MASK = 1024  # below this many bytes one big-integer XOR is faster than a 
 
 @attrs.frozen
 class LinkLimits:
-    """Limits of a link. Sizes in bytes, times in seconds."""
+    """Limits of a link. Sizes in bytes, times in seconds.
 
+    ``stranger``: the longest message of a peer that is not known yet, ``message``: of one that is.
+    """
+
+    stranger: int = 16_384
     message: int = 1_048_576
     handshake: float = 10.0
     closing: float = 2.0
@@ -62,14 +66,14 @@ class _FastFrames:
     """Takes whole, final, binary frames out of the bytes of a connection.
 
     ``masked``: whether the peer has to mask. Bytes of a frame that is recognised and not yet complete are kept, at most
-    ``longest`` of them.
+    ``longest`` of them, which may be changed at any time.
     """
 
-    __slots__ = ("_have", "_longest", "_masked", "_need", "_parts")
+    __slots__ = ("_have", "_masked", "_need", "_parts", "longest")
 
     def __init__(self, masked: bool, longest: int) -> None:
         self._masked = MASKED if masked else 0
-        self._longest = longest
+        self.longest = longest
         self._parts: list[bytes] = []
         self._have = 0
         self._need = 0
@@ -114,7 +118,7 @@ class _FastFrames:
             length = int.from_bytes(data[offset + 2 : offset + 4], "big")
         elif length == 127:
             length = int.from_bytes(data[offset + 2 : offset + 10], "big")
-        return None if length > self._longest else (offset + head, length)
+        return None if length > self.longest else (offset + head, length)
 
 
 def _frame_head(length: int, mask: int) -> bytes:
@@ -155,6 +159,13 @@ class _LinkProtocol:
         else:
             mask = os.urandom(4)
             self.transport.writeSequence((_frame_head(len(payload), MASKED), mask, _xor(mask, payload)))
+
+    def admitted(self) -> None:
+        """The peer is known: messages up to the full limit are read."""
+        this: Any = self
+        this.maxFramePayloadSize = this.maxMessagePayloadSize = self.factory.limits.message
+        if self._fast is not None:
+            self._fast.longest = self.factory.limits.message
 
     def pause(self) -> None:
         """Read nothing more."""
@@ -210,7 +221,7 @@ class _LinkProtocol:
         if set_nodelay is not None:
             set_nodelay(True)
             self.transport.setTcpKeepAlive(True)
-        self._fast = _FastFrames(self._reads_masked, self.factory.longest)
+        self._fast = _FastFrames(self._reads_masked, self.factory.limits.stranger)
         self.transport.registerProducer(self, True)
         self.factory.on_link(self)
 
@@ -264,13 +275,14 @@ def _configure(
     factory.noisy = False
     factory.on_link = on_link
     factory.on_failed = on_failed
-    factory.longest = limits.message
+    factory.limits = limits
     factory.setProtocolOptions(
-        maxFramePayloadSize=limits.message,
-        maxMessagePayloadSize=limits.message,
+        maxFramePayloadSize=limits.stranger,
+        maxMessagePayloadSize=limits.stranger,
         openHandshakeTimeout=limits.handshake,
         closeHandshakeTimeout=limits.closing,
         autoPingInterval=0,
+        failByDrop=False,
         tcpNoDelay=True,
     )
 

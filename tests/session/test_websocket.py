@@ -130,6 +130,10 @@ class LinkTests(SynchronousTestCase):
 
         return keep
 
+    def admit(self) -> None:
+        for link in self.links.values():
+            link.admitted()
+
     def test_a_link_is_a_link(self) -> None:
         """Both ends provide ILink, plain here."""
         self.assertEqual(set(self.links), {"relay", "client"})
@@ -137,8 +141,17 @@ class LinkTests(SynchronousTestCase):
             verifyObject(ILink, link)
             self.assertFalse(link.secure)
 
+    def test_a_stranger_may_say_little(self) -> None:
+        """Until the peer is known a message over the small limit ends the link, with close code 1009."""
+        listener = self.links["relay"].receiver
+        self.links["client"].send([bytes(self.limits.stranger + 1)])
+        self.pump.flush()
+        self.assertEqual(self.client.remoteCloseCode, 1009)
+        self.assertEqual(listener.messages, [])
+
     def test_messages_cross_both_ways(self) -> None:
         """Pieces are joined to one message; from 0 bytes to over 64 KiB."""
+        self.admit()
         for size in (0, 1, 125, 126, 65_535, 65_536, 199_999):
             data = os.urandom(size)
             for source, target in (("relay", "client"), ("client", "relay")):
@@ -179,6 +192,7 @@ class LinkTests(SynchronousTestCase):
 
     def test_a_message_over_the_limit_is_refused(self) -> None:
         """Nothing of it is delivered and the connection ends."""
+        self.admit()
         listener = self.links["relay"].receiver
         self.links["client"].send([bytes(200_001)])
         self.pump.flush()

@@ -1,0 +1,54 @@
+# Needs git, make and Python 3.11 or newer with venv; everything else is installed into .venv or named in one line.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types pytest packages bench soak fuzz wheel clean
+
+BIN := .venv/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: .venv/ready ## .venv with egtunnel and the tools of its tests
+
+.venv/ready: pyproject.toml setup.cfg .ci/venv
+	@.ci/venv
+
+demo: .venv/ready ## a small site through a real tunnel on this machine; CHECK=1 checks itself and ends
+	@$(BIN)/python -m demo.run $(if $(CHECK),--check)
+
+test: packages .venv/ready ## format, lint, types, then all tests
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory pytest
+
+packages:
+	@.ci/packages
+
+lint: .venv/ready ## ruff: format and rules
+	@echo "ruff format"
+	@$(BIN)/ruff format --check --quiet .
+	@echo "ruff check"
+	@$(BIN)/ruff check --quiet .
+
+types: .venv/ready ## mypy, strict
+	@echo "mypy"
+	@$(BIN)/mypy
+
+pytest: .venv/ready ## the tests alone; ARGS="tests/mux -k credit" narrows them
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/ready ## measure egtunnel beside ssh -R and other tunnels; ARGS="--help" lists the options
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: packages .venv/ready ## the long tests: gigabytes, hours of a stepped clock, cut links
+	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)
+
+fuzz: .venv/ready ## random bytes against the parsers until SECONDS (60) are over
+	@$(BIN)/python -m tests.mux.fuzz --seconds $(or $(SECONDS),60)
+
+wheel: .venv/ready ## dist/: wheel and source distribution
+	@$(BIN)/python -m build --outdir dist .
+
+clean: ## remove all that make made
+	rm -rf .venv .tox build dist egtunnel.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f twisted/plugins/dropin.cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

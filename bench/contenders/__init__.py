@@ -1,0 +1,16 @@
+"""Everything that is measured, in the order of the table."""
+
+from __future__ import annotations
+
+from bench.contenders.base import Contender
+from bench.contenders.direct import Direct
+from bench.contenders.egtunnel import EGTUNNELS
+from bench.contenders.openssh import OpenSsh
+from bench.contenders.peers import PEERS
+
+__all__ = ["BAR", "CONTENDERS"]
+
+BAR = OpenSsh.name
+"""The contender against which every ratio is taken."""
+
+CONTENDERS: tuple[Contender, ...] = (Direct(), *EGTUNNELS, OpenSsh(), *PEERS)

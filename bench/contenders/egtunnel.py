@@ -1,0 +1,117 @@
+"""egtunnel itself, from this checkout, as ``twistd -n egrelay`` and ``twistd -n egclient``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from bench.contenders.base import Ground, Running
+from bench.errors import MissingProgram
+from bench.program import Program, running, wait_for_file, wait_for_port
+from bench.site import Site
+from bench.version import first_line
+
+__all__ = ["EGTUNNELS", "Egtunnel", "Places", "twistd"]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NAME = "bench"
+
+
+@frozen
+class Places:
+    """The ports and folders of one relay and one client.
+
+    :ivar tcp_port: the relay's whole range for TCP tunnels, so that the port is known beforehand
+    """
+
+    port: int
+    tcp_port: int
+    upstream_port: int
+    folder: Path
+
+    @property
+    def relay_state(self) -> Path:
+        return self.folder / "relay"
+
+    @property
+    def token(self) -> Path:
+        """The file that the relay makes at its first start."""
+        return self.relay_state / "token"
+
+    @property
+    def client_state(self) -> Path:
+        return self.folder / "client"
+
+
+@frozen
+class Egtunnel:
+    """A relay and a client of their own, with defaults but for ports and folders.
+
+    :ivar tcp: a TCP tunnel (bytes, whatever they mean) or an HTTP tunnel (the relay reads and routes every request)
+    """
+
+    name: str
+    tcp: bool
+    encrypts: bool = False  # the link is ws://, as the defaults give on one machine
+    programs: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        return first_line("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty")
+
+    def relay_options(self, places: Places) -> list[str]:
+        """The options of egrelay."""
+        tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
+        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state)]
+
+    def client_options(self, places: Places) -> list[str]:
+        """The options of egclient; the token comes from the file that the relay made."""
+        options = ["--relay", f"ws://localhost:{places.port}/connect", "--state", str(places.client_state)]
+        options += ["--token-file", str(places.token)]
+        options += ["--tcp", str(places.tcp_port)] if self.tcp else ["--name", NAME]
+        return [*options, "--local", f"127.0.0.1:{places.upstream_port}"]
+
+    def site(self, places: Places) -> Site:
+        """Where visitors go."""
+        if self.tcp:
+            return Site(places.tcp_port, f"127.0.0.1:{places.tcp_port}")
+        return Site(places.port, f"{NAME}.localhost:{places.port}", speaks_http=True)
+
+    @contextmanager
+    def run(self, ground: Ground) -> Iterator[Running]:
+        places = Places(ground.ports.take(), ground.ports.take(), ground.upstream_port, ground.folder)
+        with _daemon("egrelay", self.relay_options(places), ground.folder) as relay:
+            wait_for_port(places.port, relay)
+            wait_for_file(places.token, relay)
+            with _daemon("egclient", self.client_options(places), ground.folder) as client:
+                client.wait_for_line(r"\S+://\S+ -> \S+")
+                yield Running(self.site(places), (relay,), (client,))
+
+
+EGTUNNELS: tuple[Egtunnel, ...] = (
+    Egtunnel("egtunnel-http", tcp=False),
+    Egtunnel("egtunnel-tcp", tcp=True),
+)
+
+
+def twistd() -> str:
+    """The twistd of the Python that runs us, or else of the PATH.
+
+    :raises MissingProgram: there is none
+    """
+    beside = Path(sys.executable).with_name("twistd")
+    found = str(beside) if beside.exists() else shutil.which("twistd")
+    if found is None:
+        raise MissingProgram("twistd is not installed; run: make venv, then .venv/bin/python -m bench")
+    return found
+
+
+@contextmanager
+def _daemon(name: str, options: list[str], folder: Path) -> Iterator[Program]:
+    command = [twistd(), "-n", name, *options]
+    with running(name, command, folder, {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}) as program:
+        yield program

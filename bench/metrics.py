@@ -1,0 +1,81 @@
+"""The figures that are taken: what each is called, its unit, and which way is better."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+__all__ = ["CONNECTION_COUNTS", "METRICS", "Better", "Failure", "Metric", "Sample"]
+
+CONNECTION_COUNTS = (1, 32, 256)
+
+
+class Better(Enum):
+    """Which way a figure improves; ``NEITHER`` for figures that only explain others and get no ratio."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+@frozen
+class Metric:
+    """One row of the table.
+
+    :ivar key: the name in the JSON
+    :ivar title: the name for people
+    :ivar unit: the unit of the value
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: Better
+
+
+@frozen
+class Sample:
+    """One measured value: of one contender, in one round."""
+
+    round: int
+    contender: str
+    metric: str
+    value: float
+
+
+@frozen
+class Failure:
+    """A piece of work that gave no figure, and why."""
+
+    round: int
+    contender: str
+    work: str
+    reason: str
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection{'s' if count > 1 else ''}"
+
+
+def _metrics() -> tuple[Metric, ...]:
+    rates = [Metric(f"requests_{n}", f"requests, {_connections(n)}", "1/s", Better.HIGHER) for n in CONNECTION_COUNTS]
+    costs = [Metric(f"cpu_{n}", f"CPU a request, {_connections(n)}", "us", Better.LOWER) for n in CONNECTION_COUNTS]
+    return (
+        *rates,
+        Metric("new_connections", "new connections, 32 at once", "1/s", Better.HIGHER),
+        Metric("download", "download", "MB/s", Better.HIGHER),
+        Metric("upload", "upload", "MB/s", Better.HIGHER),
+        Metric("latency_p50", "latency alone, p50", "ms", Better.LOWER),
+        Metric("latency_p99", "latency alone, p99", "ms", Better.LOWER),
+        Metric("loaded_p50", "latency beside 4 downloads, p50", "ms", Better.LOWER),
+        Metric("loaded_p99", "latency beside 4 downloads, p99", "ms", Better.LOWER),
+        Metric("loaded_bulk", "what those downloads got", "MB/s", Better.NEITHER),
+        *costs,
+        Metric("idle_relay", "memory of an idle visitor, relay", "KiB", Better.LOWER),
+        Metric("idle_client", "memory of an idle visitor, client", "KiB", Better.LOWER),
+    )
+
+
+METRICS: tuple[Metric, ...] = _metrics()
+"""Every metric, in the order of the table."""

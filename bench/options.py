@@ -1,0 +1,101 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
+
+from bench.contenders import CONTENDERS
+from bench.contenders.base import Contender
+from bench.work import WORK
+from bench.work.base import Scale, Work
+
+__all__ = ["Options", "parse"]
+
+QUICK = {"rounds": 1, "seconds": 1, "size": 64, "latency_samples": 500, "idle_connections": 200}
+FULL = {"rounds": 3, "seconds": 5, "size": 1024, "latency_samples": 2000, "idle_connections": 1000}
+RESULTS = Path(__file__).parent / "results"
+
+T = TypeVar("T")
+
+
+@frozen
+class Options:
+    """What was asked for.
+
+    :ivar named: whether contenders were asked for by name, so that one that cannot run is an error
+    """
+
+    rounds: int
+    scale: Scale
+    contenders: tuple[Contender, ...]
+    work: tuple[Work, ...]
+    named: bool
+    json: Path
+
+
+def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
+    """Read the arguments.
+
+    :raises SystemExit: they are wrong (status 2, with a line that says what), or help was asked for
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    numbers = {**FULL, **(QUICK if given.quick else {})}
+    numbers.update({name: value for name in FULL if (value := getattr(given, name)) is not None})
+    scale = Scale(numbers["seconds"], numbers["size"], numbers["latency_samples"], numbers["idle_connections"])
+    contenders = _chosen(parser, "--only", given.only, {contender.name: contender for contender in CONTENDERS})
+    work = _chosen(parser, "--work", given.work, {piece.name: piece for piece in WORK})
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    path = (given.json or RESULTS / f"{stamp}.json").absolute()
+    return Options(numbers["rounds"], scale, contenders, work, given.only is not None, path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure egtunnel, ssh -R and other tunnels side by side on this machine.",
+        epilog="contenders: "
+        + ", ".join(c.name for c in CONTENDERS)
+        + ".  work: "
+        + ", ".join(w.name for w in WORK)
+        + ".",
+    )
+    numbers = [
+        ("rounds", "how often everything is done"),
+        ("seconds", "length of each wrk run"),
+        ("size", "MiB of the bulk transfers"),
+        ("latency-samples", "requests of each latency run"),
+        ("idle-connections", "visitors of the memory run"),
+    ]
+    for name, text in numbers:
+        default = FULL[name.replace("-", "_")]
+        parser.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{text} ({default})")
+    parser.add_argument("--only", metavar="NAME,...", help="these contenders")
+    parser.add_argument("--work", metavar="NAME,...", help="these pieces of work")
+    parser.add_argument("--quick", action="store_true", help="one short round; other options still count")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (bench/results/TIME.json)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _chosen(parser: argparse.ArgumentParser, option: str, text: str | None, known: dict[str, T]) -> tuple[T, ...]:
+    if text is None:
+        return tuple(known.values())
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        parser.error(f"{option}: {', '.join(unknown) or 'nothing'} is not one of {', '.join(known)}")
+    # In our own order, each once.
+    return tuple(value for name, value in known.items() if name in names)

@@ -1,0 +1,105 @@
+"""Bulk transfer by curl: one large file down, the same file up."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from attrs import frozen
+
+from bench.contenders.base import Running
+from bench.errors import WorkFailed
+from bench.program import find_program
+from bench.site import Site
+from bench.upstream import Upstream
+from bench.work.base import Scale
+
+__all__ = ["Download", "Transfer", "Upload", "curl", "parse_transfer"]
+
+LIMIT_SECONDS = 120
+REPORT = "%{http_code} %{size_download} %{size_upload} %{time_total}"
+
+
+@frozen
+class Transfer:
+    """What curl reports: status of the answer, bytes each way, seconds in all."""
+
+    status: int
+    down: int
+    up: int
+    seconds: float
+
+
+def parse_transfer(text: str) -> Transfer:
+    """Read the line that REPORT asks for.
+
+    :raises WorkFailed: it is not one
+    """
+    try:
+        status, down, up, seconds = text.split()
+        return Transfer(int(status), int(down), int(up), float(seconds))
+    except ValueError as error:
+        raise WorkFailed(f"curl did not report: {text[:200]!r}") from error
+
+
+def curl(site: Site, *arguments: str) -> list[str]:
+    """A quiet curl that names the site's Host and reads no configuration or proxy of the account."""
+    return [
+        find_program("curl"),
+        "-q",
+        "-sS",
+        "--noproxy",
+        "*",
+        "-o",
+        "/dev/null",
+        "-H",
+        f"Host: {site.host_header}",
+        *arguments,
+    ]
+
+
+def _transfer(site: Site, *arguments: str) -> Transfer:
+    command = curl(site, "-m", str(LIMIT_SECONDS), "-w", REPORT, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise WorkFailed(f"curl ended with status {done.returncode}: {done.stderr.strip()[:200]}")
+    return parse_transfer(done.stdout)
+
+
+@frozen
+class Download:
+    """The bulk file, once, in MB (10^6 bytes) a second."""
+
+    name: str = "download"
+
+    def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
+        size = upstream.bulk_file.stat().st_size
+        done = _transfer(running.site, running.site.url("/bulk"))
+        if done.status != 200 or done.down != size:
+            raise WorkFailed(f"status {done.status}, {done.down} of {size} bytes came")
+        return {"download": size / done.seconds / 1e6}
+
+
+@frozen
+class Upload:
+    """The bulk file, once, to a place where nginx stores it: the clock stops when it has all of it."""
+
+    name: str = "upload"
+
+    def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
+        size = upstream.bulk_file.stat().st_size
+        stored = upstream.uploads / "file"
+        try:
+            # No "Expect": it adds a round trip and says nothing of the rate.
+            url = running.site.url("/upload/file")
+            done = _transfer(running.site, "-H", "Expect:", "-T", str(upstream.bulk_file), url)
+            arrived = _size(stored)
+        finally:
+            stored.unlink(missing_ok=True)
+        if done.status not in (201, 204) or arrived != size:
+            raise WorkFailed(f"status {done.status}, {arrived} of {size} bytes arrived")
+        return {"upload": size / done.seconds / 1e6}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

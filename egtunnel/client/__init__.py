@@ -1,0 +1,1 @@
+"""The client: one outbound connection to a relay, and the local services it gives a public address."""

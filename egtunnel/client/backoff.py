@@ -1,0 +1,51 @@
+"""How long to wait before the next attempt to reach the relay: pure arithmetic, randomness passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+__all__ = ["Backoff", "BackoffLimits"]
+
+
+@attrs.frozen
+class BackoffLimits:
+    """Bounds of the waits, in seconds.
+
+    ``first`` is the shortest wait and ``most`` the longest; each failure in a row doubles it. ``after`` is the longest
+    wait that a relay may ask for.
+    """
+
+    first: float = 0.1
+    most: float = 30.0
+    after: float = 600.0
+
+
+class Backoff:
+    """Counts failures in a row and names the wait after each; ``reset`` once the relay has said welcome.
+
+    Each wait is drawn evenly between a base and twice the base, so that a thousand clients cut off by the same restart
+    do not come back in step.
+
+    :param random: gives a number from 0 up to 1.
+    """
+
+    def __init__(self, random: Callable[[], float], limits: BackoffLimits | None = None) -> None:
+        self._random = random
+        self._limits = limits or BackoffLimits()
+        self._base = self._limits.first
+        self.failures = 0
+
+    def next_delay(self, after: float = 0.0) -> float:
+        """The wait after one more failure; not less than the ``after`` that a refusal asked for."""
+        limits = self._limits
+        base = min(self._base, limits.most / 2)
+        self.failures += 1
+        self._base = min(base * 2, limits.most)
+        return max(base * (1 + self._random()), min(after, limits.after))
+
+    def reset(self) -> None:
+        """The relay said welcome: the next failure is a fresh one."""
+        self.failures = 0
+        self._base = self._limits.first

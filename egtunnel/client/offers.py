@@ -1,0 +1,56 @@
+"""What a client shares: a target and the public name it asks for."""
+
+from __future__ import annotations
+
+import attrs
+
+from egtunnel.client.targets import Target
+from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.session.messages import Claim
+
+__all__ = ["Offer"]
+
+
+@attrs.frozen
+class Offer:
+    """One tunnel to be.
+
+    ``kind`` is ``http`` or ``tcp``. ``name`` is the wanted name below the relay's domain and ``host`` a wanted host
+    name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
+    ``host_header`` rewrites the Host of requests. ``trust`` is for ``https://`` targets.
+    """
+
+    target: Target
+    kind: str = "http"
+    name: str = ""
+    host: str = ""
+    port: int = 0
+    host_header: str = ""
+    trust: TlsTrust = attrs.field(factory=TlsTrust)
+
+    def claim(self, number: int) -> Claim:
+        """The message that asks for it, under our own ``number``."""
+        return Claim(
+            tunnel=number,
+            kind=self.kind,
+            name=self.name,
+            host=self.host,
+            port=self.port,
+            key=self.target.key,
+            host_header=self.host_header,
+        )
+
+    @property
+    def identity(self) -> str:
+        """A text that stays the same for what a relay would keep: the wanted place, else the target it is made for."""
+        wanted = self.host or self.name or (str(self.port) if self.port else self.target.key)
+        return f"{self.kind} {wanted}"
+
+    @property
+    def wish(self) -> str:
+        """What is asked for, for a person."""
+        if self.kind == "tcp":
+            wanted = f"TCP port {self.port}" if self.port else "a TCP port"
+        else:
+            wanted = self.host or self.name or "a name"
+        return f"{wanted} for {self.target.text}"

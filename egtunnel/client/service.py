@@ -1,0 +1,246 @@
+"""The client's composition root: reach the relay, again and again; serve the visitors it sends from local services."""
+
+from __future__ import annotations
+
+import os
+import random as standard_random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from egtunnel import __version__
+from egtunnel.client.backoff import Backoff, BackoffLimits
+from egtunnel.client.calm import Calm
+from egtunnel.client.connection import Farewell, open_link, relay_endpoint
+from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
+from egtunnel.client.greeting import GreetingLimits, greet, plain
+from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
+from egtunnel.client.offers import Offer
+from egtunnel.client.relay_address import RelayAddress
+from egtunnel.client.upstream import UpstreamLimits
+from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.client.visitors import Visitors
+from egtunnel.errors import ConfigurationError, EgtunnelError, Refused, ShuttingDown, Superseded
+from egtunnel.interfaces import ILink
+from egtunnel.mux.budget import Budget
+from egtunnel.session.messages import Hello, Welcome
+from egtunnel.session.session import Role, Session, SessionLimits
+from egtunnel.session.websocket import LinkLimits
+
+__all__ = ["Client", "ClientLimits"]
+
+
+@attrs.frozen
+class ClientLimits:
+    """All limits of a client. Sizes in bytes, times in seconds.
+
+    ``budget``: held for all channels. ``heartbeat``: the shortest and the longest that a relay may ask for.
+    ``farewell``: how long a stop waits for the relay. ``loopback``: the longest wait between attempts to reach a relay
+    on this machine, where an attempt costs next to nothing.
+    """
+
+    backoff: BackoffLimits = attrs.field(factory=BackoffLimits)
+    dial: UpstreamLimits = attrs.field(factory=UpstreamLimits)
+    greeting: GreetingLimits = attrs.field(factory=GreetingLimits)
+    enrolment: EnrolmentLimits = attrs.field(factory=EnrolmentLimits)
+    identity: IdentityLimits = attrs.field(factory=IdentityLimits)
+    link: LinkLimits = attrs.field(factory=LinkLimits)
+    session: SessionLimits = attrs.field(factory=SessionLimits)
+    budget: int = 64 * 1024 * 1024
+    heartbeat: tuple[float, float] = (1.0, 60.0)
+    farewell: float = 3.0
+    loopback: float = 2.0
+
+
+def _ignore(*_: Any) -> None:
+    return None
+
+
+class Client(Service):
+    """Gives local services a public address through a relay, for as long as it runs.
+
+    Usable without twistd: ``Client(reactor, relay, token, offers).startService()``.
+
+    :param token: gives the token, asked anew for each connection; may raise ``Refused`` (tried again if that says so).
+    :param state: the state folder; None: the client has a new identity each time it is started.
+    :param insecure: send the token unencrypted to another machine, too.
+    :param say: takes one line for a person.
+    :param on_claimed: told an offer and its public URL.
+    :param on_fatal: told why the client has given up; nothing happens after that.
+    :raises ConfigurationError: what is asked for cannot work or would give the token away.
+    """
+
+    name = "egclient"
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        relay: RelayAddress,
+        token: Callable[[], str],
+        offers: Sequence[Offer],
+        *,
+        state: Path | None = None,
+        relay_trust: TlsTrust = TlsTrust(),  # noqa: B008 - a frozen value
+        insecure: bool = False,
+        say: Callable[[str], None] = _ignore,
+        on_claimed: Callable[[Offer, str], None] = _ignore,
+        on_fatal: Callable[[EgtunnelError], None] = _ignore,
+        random: Callable[[], float] = standard_random.random,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        limits: ClientLimits | None = None,
+    ) -> None:
+        if not (relay.secure or relay.loopback or insecure):
+            raise ConfigurationError(
+                f"the token would travel unencrypted to {relay.host}: use a wss:// or https:// URL, or --insecure"
+            )
+        self.limits = limits = limits or ClientLimits()
+        self._reactor = reactor
+        self._relay = relay
+        self._token = token
+        self._state = state
+        self._random_bytes = random_bytes
+        self._say = say
+        self._on_fatal = on_fatal
+        self._endpoint = relay_endpoint(reactor, relay, relay_trust, limits.dial)
+        most = min(limits.backoff.most, limits.loopback) if relay.loopback else limits.backoff.most
+        self._backoff = Backoff(random, attrs.evolve(limits.backoff, most=most))
+        self._calm = Calm(say, reactor)
+        self.enrolment = Enrolment(
+            offers, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
+        )
+        dialers = {
+            number: offer.target.dialer(reactor, offer.trust, limits.dial)
+            for number, offer in self.enrolment.offers.items()
+        }
+        self._visitors = Visitors(self.enrolment.offers, dialers, say, reactor)
+        self._identity: Identity | None = None
+        self._client_id = ""
+        self.session: Session | None = None
+        self._link: ILink | None = None
+        self._loop: Deferred[None] = succeed(None)
+
+    @property
+    def failures(self) -> int:
+        """How many attempts in a row have failed; 0 once a relay has said welcome."""
+        return self._backoff.failures
+
+    # -- the service
+
+    def startService(self) -> None:
+        """Take an identity and connect."""
+        super().startService()
+        self._loop = Deferred.fromCoroutine(self._run())
+        self._loop.addErrback(self._ended)
+
+    def stopService(self) -> Deferred[None]:
+        """Tell the relay, and stop; fires once the link is gone."""
+        super().stopService()
+        session, link = self.session, self._link
+        self._loop.cancel()
+        farewell = Farewell()
+        if session is None or link is None or not session.online:
+            farewell.link_lost("there is none")
+        else:
+            session.close(ShuttingDown("the client is shutting down"))
+            link.receiver = farewell
+            farewell.gone.addTimeout(self.limits.farewell, self._reactor).addErrback(_ignore)
+        return farewell.gone.addCallback(self._release_identity)
+
+    def _release_identity(self, _: None) -> None:
+        if self._identity is not None:
+            self._identity.release()
+
+    def _ended(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):
+            self.log.failure("the client failed", reason)
+            self._on_fatal(EgtunnelError(f"a defect in egtunnel: {reason.getErrorMessage()}"))
+
+    async def _run(self) -> None:
+        self._on_fatal(await self._until_fatal())
+
+    async def _until_fatal(self) -> EgtunnelError:
+        try:
+            self._take_identity()
+        except ConfigurationError as error:
+            return error
+        while True:
+            end = await self._connect_and_serve()
+            if _fatal(end):
+                return end
+            await deferLater(self._reactor, self._backoff.next_delay(getattr(end, "after", 0.0)))
+
+    async def _connect_and_serve(self) -> EgtunnelError:
+        """One link from its first attempt to its end; returns why it ended."""
+        try:
+            link, welcome, rest = await self._log_in()
+        except Refused as error:
+            self._tell_unless_fatal(error, "", "trying again")
+            return error
+        except EgtunnelError as error:
+            self._tell_unless_fatal(error, f"cannot reach the relay at {self._relay.url}: ", "trying again")
+            return error
+        end = await self._serve(link, welcome, rest)
+        self._tell_unless_fatal(end, "the connection to the relay is lost: ", "connecting again")
+        return end
+
+    async def _log_in(self) -> tuple[ILink, Welcome, bytes]:
+        limits = self.limits
+        hello = Hello(token=self._token(), client_id=self._client_id, agent=f"egtunnel/{__version__}")
+        link = await open_link(self._endpoint, self._relay.url, self._reactor, limits.link)
+        welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
+        self._backoff.reset()
+        return link, welcome, rest
+
+    async def _serve(self, link: ILink, welcome: Welcome, rest: bytes) -> EgtunnelError:
+        shortest, longest = self.limits.heartbeat
+        over: Deferred[EgtunnelError] = Deferred()
+        session = Session(
+            role=Role.CLIENT,
+            clock=self._reactor,
+            limits=attrs.evolve(self.limits.session, heartbeat=min(max(welcome.heartbeat, shortest), longest)),
+            budget=Budget(self.limits.budget),
+            id=welcome.session_id,
+            on_open=self._visitors.opened,
+            on_closed=over.callback,
+        )
+        self.session, self._link = session, link
+        try:
+            session.attach(link)
+            self.enrolment.begin(session)
+            if rest:
+                session.link_message(rest)
+            return await over
+        finally:
+            self.enrolment.end()
+            self.session = self._link = None
+
+    def _tell_unless_fatal(self, error: EgtunnelError, what: str, then: str) -> None:
+        if not _fatal(error):
+            self._calm.tell(f"{what}{plain(error.text).rstrip('.')}; {then}")
+
+    def _take_identity(self) -> None:
+        self._client_id = self._random_bytes(16).hex()
+        if self._state is None:
+            return
+        tunnels = [offer.identity for offer in self.enrolment.offers.values()]
+        try:
+            self._identity = hold_identity(
+                self._state, self._relay.url, tunnels, self._random_bytes, self.limits.identity
+            )
+        except OSError as error:
+            self._say(f"cannot keep state in {self._state} ({error.strerror}): the public name may change at a restart")
+        else:
+            self._client_id = self._identity.client_id
+
+
+def _fatal(error: EgtunnelError) -> bool:
+    """Whether another attempt cannot help: a second client with our own identity would be thrown out by it in turn."""
+    return isinstance(error, (Superseded, ConfigurationError)) or (isinstance(error, Refused) and not error.retry)

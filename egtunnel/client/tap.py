@@ -1,0 +1,130 @@
+"""``twistd egclient``: options in, a running client out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from twisted.application.service import IService, MultiService
+from twisted.python.usage import UsageError
+
+from egtunnel.client.offers import Offer
+from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
+from egtunnel.client.service import Client
+from egtunnel.client.token import TokenSource, token_from_file, token_from_text
+from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
+from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.clock import install_monotonic
+from egtunnel.configuration import ConfiguredOptions, default_state, folder, parameter, state_home
+from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
+from egtunnel.terminal import Terminal, own_pidfile
+
+__all__ = ["Options", "makeService"]
+
+TUNNEL_OPTIONS = tuple(row[0] for row in TUNNEL_PARAMETERS)
+
+
+class Options(ConfiguredOptions):
+    """The command line of ``twistd egclient``."""
+
+    synopsis = "[--relay URL] --local TARGET [--name NAME | --host CUSTOM.HOST | --tcp PORT]"
+    longdesc = (
+        "Gives local services a public address through an egtunnel relay. TARGET is 8080, host:8080, "
+        "http://host:port, https://host:port, unix:/path or a Twisted client endpoint. A token on the command line can "
+        "be seen by other users of this machine: --token-file or EGTUNNEL_TOKEN is better. A client on the relay's own "
+        "account needs none. The file of --config is TOML with the same names, and a [[tunnel]] table for each tunnel."
+    )
+    environment: ClassVar[dict[str, str]] = {"relay": "EGTUNNEL_RELAY", "token": "EGTUNNEL_TOKEN"}
+    tables: ClassVar[frozenset[str]] = frozenset({"tunnel"})
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        parameter("relay", DEFAULT_RELAY, "the relay's URL: ws, wss, http or https (or EGTUNNEL_RELAY)"),
+        parameter("token", None, "the token that the relay asks for (or EGTUNNEL_TOKEN)"),
+        parameter("token-file", None, "a file that holds the token", folder),
+        *TUNNEL_PARAMETERS,
+        parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
+        parameter("relay-ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
+        parameter("state", None, "folder for what must survive a restart", folder),
+        parameter("config", None, "TOML file with the same names", folder),
+    ]
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["insecure", None, "send the token unencrypted to another machine"],
+        ["local-insecure", None, "believe any certificate of an https:// target"],
+    ]
+
+    def postOptions(self) -> None:
+        """Read everything once, so that what is wrong is said now."""
+        on_command_line = frozenset(self.given)
+        super().postOptions()
+        own_pidfile(self, "egclient")
+        try:
+            self.relay: RelayAddress = parse_relay(self["relay"], self["link-path"])
+            self.offers: list[Offer] = self._offers(on_command_line)
+            self.token: TokenSource = self._token(on_command_line)
+        except ConfigurationError as error:
+            raise UsageError(error.text) from None
+
+    def _offers(self, on_command_line: frozenset[str]) -> list[Offer]:
+        """The tunnel that the options describe, and those of the file; a ``--local`` typed by hand stands alone."""
+        tables = self.file.get("tunnel", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise ConfigurationError("tunnel: write each as a [[tunnel]] table")
+        offers: list[Offer] = []
+        if self["local"] is not None:
+            offers.append(read_offer({key: self[key] for key in (*TUNNEL_OPTIONS, "local-insecure")}, ""))
+        elif stray := [key for key in TUNNEL_OPTIONS if key in on_command_line]:
+            raise ConfigurationError(f"--{stray[0]} needs --local TARGET beside it")
+        if "local" not in on_command_line:
+            offers += [read_offer(table, f"tunnel {number}: ") for number, table in enumerate(tables, 1)]
+        if not offers:
+            raise ConfigurationError("which service? Give --local TARGET, for example --local 8080, or --config FILE")
+        return offers
+
+    def _token(self, on_command_line: frozenset[str]) -> TokenSource:
+        file, text = self["token-file"], self["token"]
+        if {"token", "token-file"} <= on_command_line:
+            raise ConfigurationError("--token and --token-file: give one of them")
+        if file is not None and (text is None or "token-file" in on_command_line):
+            source = token_from_file(file)
+            source.check()
+            return source
+        if text is not None:
+            return token_from_text(text)
+        if self.relay.loopback:
+            return token_from_file(default_state() / "token", awaited=True)
+        raise ConfigurationError(f"{self.relay.host} wants a token: give --token-file FILE or set EGTUNNEL_TOKEN")
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """The client as a service; what cannot work ends the process with status 1 and one line."""
+    if reactor is None:
+        from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
+    install_monotonic(reactor)
+    terminal = Terminal(reactor)
+    root = MultiService()
+
+    def fail(error: EgtunnelError) -> None:
+        terminal.fail(f"egclient: {_last_words(error)}")
+
+    try:
+        client = Client(
+            reactor,
+            options.relay,
+            options.token,
+            options.offers,
+            state=options["state"] or state_home(),
+            relay_trust=TlsTrust(str(options["relay-ca"] or "")),
+            insecure=bool(options["insecure"]),
+            say=terminal.say,
+            on_fatal=fail,
+        )
+    except ConfigurationError as error:
+        fail(error)
+    else:
+        client.setServiceParent(root)
+    return root
+
+
+def _last_words(error: EgtunnelError) -> str:
+    if isinstance(error, Superseded):
+        return "another client with the same identity took over; give each its own --state folder"
+    return error.text

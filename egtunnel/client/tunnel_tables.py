@@ -1,0 +1,90 @@
+"""The options of one tunnel, the same on the command line and in a ``[[tunnel]]`` table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from twisted.python.usage import UsageError
+
+from egtunnel.client.offers import Offer
+from egtunnel.client.targets import parse_target
+from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.configuration import folder, parameter, whole_number
+from egtunnel.errors import ConfigurationError
+
+__all__ = ["TUNNEL_PARAMETERS", "read_offer"]
+
+NAME_LENGTH = 253
+
+
+def _word(text: str) -> str:
+    if not text or len(text) > NAME_LENGTH or not text.isprintable() or " " in text:
+        raise ValueError(f"it must be one word of at most {NAME_LENGTH} characters")
+    return text
+
+
+TUNNEL_PARAMETERS: list[list[Any]] = [
+    parameter("local", None, "the service to share: 8080, host:8080, http(s)://host:port, unix:/path or an endpoint"),
+    parameter("name", None, "the public name wanted below the relay's domain", _word),
+    parameter("host", None, "a public host name of your own", _word),
+    parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
+    parameter("host-header", None, "what to rewrite the Host of requests to", _word),
+    parameter("local-ca", None, "PEM file of the authority to believe for an https:// target", folder),
+]
+_FLAGS = ("local-insecure",)
+
+
+def read_offer(table: Mapping[str, Any], place: str) -> Offer:
+    """The offer that a table, or the command line, describes. ``place`` begins what is said of a mistake.
+
+    Raises ``ConfigurationError``.
+    """
+    values = {row[0]: None for row in TUNNEL_PARAMETERS} | dict.fromkeys(_FLAGS, False)
+    for key, value in table.items():
+        if key not in values:
+            near = get_close_matches(key, values, n=1)
+            raise ConfigurationError(f"{place}unknown option {key!r}" + (f"; is {near[0]!r} meant?" if near else ""))
+        values[key] = _value(key, value, place)
+    if values["local"] is None:
+        raise ConfigurationError(f"{place}local is missing: which service?")
+    try:
+        return _offer(values)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}{error.text}") from None
+
+
+def _value(key: str, value: Any, place: str) -> Any:
+    if key in _FLAGS:
+        if value not in (0, 1):
+            raise ConfigurationError(f"{place}{key}: it must be true or false")
+        return bool(value)
+    row = next(row for row in TUNNEL_PARAMETERS if row[0] == key)
+    if value is None:
+        return None
+    if isinstance(value, (bool, float, list, dict)):
+        raise ConfigurationError(f"{place}{key}: it must be a text or a whole number")
+    try:
+        return row[4](str(value))
+    except UsageError as error:
+        raise ConfigurationError(f"{place}{error}") from None
+
+
+def _offer(values: Mapping[str, Any]) -> Offer:
+    trust = TlsTrust(authority=str(values["local-ca"] or ""), verify=not values["local-insecure"])
+    target = parse_target(values["local"])
+    if values["tcp"] is not None:
+        for other in ("name", "host", "host-header"):
+            if values[other] is not None:
+                raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
+        return Offer(target, kind="tcp", port=values["tcp"], trust=trust)
+    if values["name"] is not None and values["host"] is not None:
+        raise ConfigurationError("--name and --host do not go together: ask for one of them")
+    return Offer(
+        target,
+        name=values["name"] or "",
+        host=values["host"] or "",
+        host_header=values["host-header"] or "",
+        trust=trust,
+    )

@@ -1,0 +1,80 @@
+"""Answers the channels that the relay opens: each is a visitor for one of our tunnels, joined to its local service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from egtunnel.client.calm import Calm
+from egtunnel.client.offers import Offer
+from egtunnel.errors import EgtunnelError, UnknownTunnel
+from egtunnel.interfaces import Dialer, Visitor
+from egtunnel.session.transport import ChannelTransport
+from egtunnel.splice import Half, serve
+
+__all__ = ["Visitors"]
+
+TEXT_LENGTH = 255
+
+
+class Visitors:
+    """Dials for each channel, and only what our own offers name: a channel for another tunnel is reset.
+
+    :param offers: our tunnels by our numbers; what is taken out of it is served no longer.
+    :param dialers: how to reach each tunnel's service.
+    :param say: takes one line when a local service does not answer.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        offers: Mapping[int, Offer],
+        dialers: Mapping[int, Dialer],
+        say: Callable[[str], None],
+        clock: IReactorTime,
+    ) -> None:
+        self._offers = offers
+        self._dialers = dialers
+        self._calm = {number: Calm(say, clock) for number in offers}
+
+    def opened(self, channel: ChannelTransport, metadata: dict[str, Any]) -> None:
+        """The relay opened a channel; it is accepted once the local service has taken the connection."""
+        number = metadata.get("tunnel")
+        if type(number) is not int or number not in self._offers:
+            channel.reset(UnknownTunnel())
+            return
+        half = Half()
+        channel.connect_protocol(half)
+        serving = serve(half, _visitor(metadata), self._dialers[number])
+        serving.addCallback(lambda _: channel.accept())
+        serving.addErrback(self._failed, number)
+
+    def _failed(self, reason: Failure, number: int) -> None:
+        error = reason.value
+        if isinstance(error, EgtunnelError):
+            offer = self._offers.get(number)
+            if offer is not None:
+                self._calm[number].tell(f"{offer.target.text}: {error.text}; its visitors get an error")
+        elif not isinstance(error, CancelledError):
+            self.log.failure("serving a visitor of tunnel {tunnel} failed", reason, tunnel=number)
+
+
+def _visitor(metadata: dict[str, Any]) -> Visitor:
+    port = metadata.get("port")
+    return Visitor(
+        kind=_text(metadata, "kind"),
+        host=_text(metadata, "host"),
+        port=port if type(port) is int else 0,
+        name=_text(metadata, "name"),
+    )
+
+
+def _text(metadata: dict[str, Any], member: str) -> str:
+    value = metadata.get(member)
+    return value[:TEXT_LENGTH] if isinstance(value, str) else ""

@@ -1,0 +1,178 @@
+"""Options of both daemons: command line over environment over TOML file; and where state is kept."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.python.usage import Options, UsageError
+
+__all__ = [
+    "ConfiguredOptions",
+    "default_state",
+    "folder",
+    "number",
+    "parameter",
+    "port",
+    "state_home",
+    "whole_number",
+]
+
+
+def state_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder below which egtunnel keeps what must survive a restart.
+
+    ``$XDG_STATE_HOME/egtunnel`` if that is set, else ``/var/lib/egtunnel`` for root and ``~/.local/state/egtunnel`` for
+    everybody else.
+    """
+    home = environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(home):  # the XDG specification: a relative path is to be ignored
+        return Path(home) / "egtunnel"
+    if os.geteuid() == 0:
+        return Path("/var/lib/egtunnel")
+    return Path(os.path.expanduser("~")) / ".local" / "state" / "egtunnel"
+
+
+def default_state(environ: Mapping[str, str] = os.environ) -> Path:
+    """The relay's state folder when ``--state`` is absent; a client on the same account reads ``token`` in it."""
+    return state_home(environ) / "relay"
+
+
+def parameter(name: str, default: Any, text: str, read: Callable[[str], Any] = str) -> list[Any]:
+    """One row of ``optParameters``; a ValueError of ``read`` becomes a UsageError that names the option."""
+
+    def coerce(value: str) -> Any:
+        try:
+            return read(value)
+        except ValueError as error:
+            raise UsageError(f"--{name} {value}: {error}") from None
+
+    return [name, None, default, text, coerce]
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Reads a number, say of seconds, from ``least`` to ``most``."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError("it must be a number") from None
+        if not least <= value <= most:
+            raise ValueError(f"it must be from {least:g} to {most:g}")
+        return value
+
+    return read
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number from ``least`` to ``most``."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit()):
+            raise ValueError("it must be a whole number")
+        if len(text) > 18 or not least <= int(text) <= most:
+            raise ValueError(f"it must be from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+port = whole_number(1, 65535)
+"""Reads a port number."""
+
+
+def folder(text: str) -> Path:
+    """Reads a path; made absolute at once, because twistd may change the working directory later."""
+    if not text:
+        raise ValueError("it must name a folder or a file")
+    return Path(text).expanduser().absolute()
+
+
+class ConfiguredOptions(Options):
+    """Options that may also come from the environment and from the TOML file that ``--config`` names.
+
+    What the command line says wins over the environment, the environment over the file, the file over the defaults. The
+    file's keys are the options' long names. A subclass with a ``postOptions`` of its own calls this one's first.
+    """
+
+    optParameters: ClassVar[list[list[Any]]] = []
+    environment: ClassVar[dict[str, str]] = {}
+    """Option to environment variable."""
+    tables: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the file that are no options; what they hold is left in ``self.file`` for the subclass to read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: set[str] = set()
+        self.file: dict[str, Any] = {}
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Note which options the command line names, then read them."""
+        arguments = list(sys.argv[1:] if options is None else options)
+        try:
+            named, _ = getopt.getopt(arguments, self.shortOpt, self.longOpt)
+        except getopt.error:
+            named = []  # the call below says what is wrong
+        self.given = {self.synonyms.get(option.lstrip("-"), "") for option, _ in named}
+        super().parseOptions(arguments)
+
+    def postOptions(self) -> None:
+        """Fill in what the command line did not say."""
+        for option, variable in self.environment.items():
+            value = os.environ.get(variable)
+            if option not in self.given and value:
+                self._set(option, value, f"${variable}")
+                self.given.add(option)
+        if self["config"] is not None:
+            self._read_file(self["config"])
+
+    def _read_file(self, path: Path) -> None:
+        values = _toml(path)
+        self.file = {key: values.pop(key) for key in self.tables & values.keys()}
+        for option, value in values.items():
+            if option not in self.opts or option == "config":
+                raise UsageError(f"{path}: {_unknown(option, self.opts.keys() | self.tables)}")
+            if option not in self.given:
+                self._set(option, value, str(path))
+
+    def _set(self, option: str, value: Any, source: str) -> None:
+        if option in self._flags():
+            if not isinstance(value, bool):
+                raise UsageError(f"{source}: {option} must be true or false")
+            self.opts[option] = int(value)
+        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            self.opts[option] = self._coerce(option, str(value), source)
+        else:
+            raise UsageError(f"{source}: {option} must be a text or a number")
+
+    def _coerce(self, option: str, text: str, source: str) -> Any:
+        row = next(row for row in self.optParameters if row[0] == option)
+        try:
+            return row[4](text) if len(row) > 4 else text
+        except (ValueError, UsageError) as error:
+            raise UsageError(f"{source}: {error}") from None
+
+    def _flags(self) -> set[str]:
+        return {row[0] for row in getattr(self, "optFlags", [])}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"--config: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:  # bad TOML, or not UTF-8
+        raise UsageError(f"--config: {path}: {error}") from None
+
+
+def _unknown(option: str, known: set[str]) -> str:
+    near = get_close_matches(option, known, n=1)
+    return f"unknown option {option!r}" + (f"; is {near[0]!r} meant?" if near else "")

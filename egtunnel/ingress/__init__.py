@@ -1,0 +1,1 @@
+"""Public listeners: each turns connections into visitors and finds their tunnel."""

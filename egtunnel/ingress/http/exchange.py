@@ -1,0 +1,290 @@
+"""One request and its response: dial or reuse an upstream connection, pass both bodies on, answer for every failure.
+
+Knows neither how the visitor's side is framed nor how it is transported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from egtunnel.errors import EgtunnelError, UpstreamBroke, UpstreamSlow
+from egtunnel.ingress.http.head import RequestHead, ResponseHead
+from egtunnel.ingress.http.headers import Fields, trailers_to_pass
+from egtunnel.ingress.http.pages import send_refusal
+from egtunnel.ingress.http.pool import Pool
+from egtunnel.ingress.http.refusals import TOO_MUCH, Refusal, refusal_for
+from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http.upstream import UpstreamConnection
+from egtunnel.interfaces import Visitor
+from egtunnel.splice import join
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """From the head of a request to the end of its response; used once.
+
+    The visitor's side calls ``start``, then ``body`` and ``end``, and ``cancel`` if the visitor goes; ``pause`` and
+    ``resume`` hold back the response. ``request`` is the head as it goes to the upstream.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_dialing",
+        "_early",
+        "_endpoint",
+        "_head",
+        "_idle",
+        "_over",
+        "_paused",
+        "_pool",
+        "_request",
+        "_responder",
+        "_reused",
+        "_sent",
+        "_started",
+        "_timer",
+        "_upstream",
+    )
+
+    log = Logger()
+
+    def __init__(
+        self, pool: Pool, responder: IResponder, head: RequestHead, request: bytes, clock: IReactorTime
+    ) -> None:
+        self._pool = pool
+        self._responder = responder
+        self._head = head
+        self._request = request
+        self._clock = clock
+        self._endpoint: IStreamClientEndpoint | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._dialing: Deferred[Any] | None = None
+        self._timer: IDelayedCall | None = None
+        self._early: list[bytes] = []
+        self._idle: float | None = None
+        self._reused = self._sent = self._started = self._paused = self._over = False
+
+    def start(self, visitor: Visitor) -> None:
+        """Find a connection and send the head. The dialer is asked each time: it may refuse this visitor."""
+        pool, head = self._pool, self._head
+        if pool.active >= pool.limits.exchanges:
+            self._over = True
+            self._refuse(TOO_MUCH)
+            return
+        pool.begun()
+        try:
+            self._endpoint = pool.tunnel.dialer(visitor)
+        except EgtunnelError as error:
+            self.response_failed(error)
+            return
+        upstream = None if head.upgrade else pool.take(head.idempotent)
+        if upstream is None:
+            self._dial(self._endpoint)
+        else:
+            self._reused = True
+            self._send_on(upstream)
+
+    # -- what the visitor's side tells
+
+    def body(self, data: bytes) -> None:
+        """A piece of the request's body."""
+        if self._head.chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._write(data)
+
+    def end(self, trailers: Fields) -> None:
+        """The request is complete."""
+        if self._head.chunked:
+            lines = [b"%b: %b\r\n" % field for field in trailers_to_pass(trailers)]
+            self._write(b"0\r\n%b\r\n" % b"".join(lines))
+        self._sent = True
+        if self._upstream is not None:
+            self._upstream.request_sent()
+
+    def cancel(self) -> None:
+        """The visitor has gone, or what it sends cannot be read."""
+        if self._over:
+            return
+        self._finished()
+        dialing, self._dialing = self._dialing, None
+        upstream, self._upstream = self._upstream, None
+        if dialing is not None:
+            dialing.cancel()
+        if upstream is not None:
+            upstream.abandon()
+
+    def pause(self) -> None:
+        """The visitor takes no more for now."""
+        self._paused = True
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def resume(self) -> None:
+        """The visitor takes more."""
+        self._paused = False
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    # -- dialing
+
+    def _dial(self, endpoint: IStreamClientEndpoint) -> None:
+        dialing: Deferred[Any] = endpoint.connect(self._pool)
+        self._dialing = dialing
+        dialing.addCallbacks(self._connected, self._not_connected)
+        dialing.addErrback(self._defect)
+        if self._dialing is not None:
+            self._timer = self._clock.callLater(self._pool.limits.dial, self._dialed_too_long)
+            if not self._sent:
+                self._responder.pause_request()
+
+    def _connected(self, upstream: UpstreamConnection) -> None:
+        self._dialed()
+        if self._over:
+            upstream.abandon()
+            return
+        self._send_on(upstream)
+        self._responder.resume_request()
+
+    def _not_connected(self, reason: Failure) -> None:
+        self._dialed()
+        if not self._over:
+            self.response_failed(reason.value or UpstreamBroke())
+
+    def _dialed(self) -> None:
+        self._dialing = None
+        if self._timer is not None:
+            if self._timer.active():
+                self._timer.cancel()
+            self._timer = None
+
+    def _dialed_too_long(self) -> None:
+        dialing, self._dialing = self._dialing, None
+        self.response_failed(UpstreamSlow())
+        if dialing is not None:
+            dialing.cancel()
+
+    def _defect(self, reason: Failure) -> None:
+        self.log.failure("an exchange failed", reason)
+        self.cancel()
+        self._responder.abort(UpstreamBroke())
+
+    def _send_on(self, upstream: UpstreamConnection) -> None:
+        self._upstream = upstream
+        upstream.begin(self, self._request, self._head.method == b"HEAD")
+        for data in self._early:
+            upstream.transport.write(data)
+        self._early.clear()
+        if self._paused:
+            upstream.pause()
+        if self._sent:
+            upstream.request_sent()
+
+    def _write(self, data: bytes) -> None:
+        if self._over:
+            return
+        if self._upstream is not None:
+            self._upstream.transport.write(data)
+        else:
+            self._early.append(data)  # bounded: reading pauses while there is no connection
+
+    # -- what the upstream tells
+
+    def upstream_full(self, full: bool) -> None:
+        """The upstream takes no more of the request, or takes more again."""
+        if full:
+            self._responder.pause_request()
+        else:
+            self._responder.resume_request()
+
+    def response_head(self, head: ResponseHead) -> None:
+        """Pass on a head."""
+        if head.status >= 200:
+            self._started = True
+            self._idle = head.idle if head.keep_alive else 0.0
+            length = None if head.chunked else head.length
+            self._responder.send_head(head.status, head.reason, head.fields, length, head.bodiless)
+        elif head.status == 101:
+            self._switch(head)
+        else:
+            self._responder.send_informational(head.status, head.reason, head.fields)
+
+    def response_body(self, data: bytes) -> None:
+        """Pass on a piece of the body."""
+        self._responder.send_body(data)
+
+    def response_end(self, trailers: Fields) -> None:
+        """Keep the connection first, so that the visitor's next request finds it."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            if not self._sent:
+                upstream.abandon()
+            elif self._idle == 0.0 or not upstream.reusable:
+                upstream.close()
+            else:
+                self._pool.put(upstream, self._idle)
+        self._finished()
+        self._responder.finish(trailers_to_pass(trailers) if trailers else trailers)
+
+    def response_failed(self, error: BaseException) -> None:
+        """Try once more if that is safe; else say what is wrong, or cut the visitor off if it has had a part."""
+        upstream, self._upstream = self._upstream, None
+        if self._over:
+            return
+        if self._endpoint is not None and self._may_repeat(upstream, error):
+            self._reused = False
+            self._dial(self._endpoint)
+            return
+        self._finished()
+        if self._started:
+            self._responder.abort(error if isinstance(error, EgtunnelError) else UpstreamBroke())
+        else:
+            self._refuse(refusal_for(error))
+
+    def _may_repeat(self, upstream: UpstreamConnection | None, error: BaseException) -> bool:
+        """A kept connection may have been dying; a request that reached nobody, or does no harm twice, goes again."""
+        if upstream is None or not self._reused or not upstream.untouched or isinstance(error, UpstreamSlow):
+            return False
+        return self._head.idempotent and not self._head.has_body
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.log.info(
+            "{status} {word} for tunnel {tunnel}",
+            status=refusal.status,
+            word=refusal.word,
+            tunnel=self._pool.tunnel.name,
+        )
+        send_refusal(self._responder, refusal, self._head.raw, self._pool.limits.retry_after)
+
+    def _finished(self) -> None:
+        if not self._over:
+            self._over = True
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            self._pool.over()
+
+    # -- upgrades
+
+    def _switch(self, head: ResponseHead) -> None:
+        upstream = self._upstream
+        wanted = self._head.upgrade.split(b", ")
+        if upstream is None or not upstream.reusable or not head.upgrade or not set(head.upgrade) <= set(wanted):
+            if upstream is not None:
+                upstream.abandon()
+            self.response_failed(UpstreamBroke("the upstream switched to what nobody asked for"))
+            return
+        self._upstream = None
+        self._finished()
+        fields = [*head.fields, (b"Upgrade", b", ".join(head.upgrade)), (b"Connection", b"Upgrade")]
+        near = self._responder.switch(head.status, head.reason, fields)
+        far, rest = upstream.become_half()
+        if rest:
+            far.dataReceived(rest)
+        join(near, far)
+        near.transport.resumeProducing()  # type: ignore[union-attr]
+        far.transport.resumeProducing()  # type: ignore[union-attr]

@@ -1,0 +1,146 @@
+"""What happens to each header on its way through: passed, dropped, or read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+__all__ = [
+    "CODING",
+    "CONNECTION",
+    "COOKIE",
+    "DROP",
+    "EXPECT",
+    "HOST",
+    "KEEP_ALIVE",
+    "LENGTH",
+    "PASS",
+    "TE",
+    "UPGRADE",
+    "Fields",
+    "fence_cookie",
+    "forwarded",
+    "list_members",
+    "request_kind",
+    "response_kind",
+    "trailers_to_pass",
+    "without",
+]
+
+Fields = list[tuple[bytes, bytes]]
+"""Headers or trailers in the order in which they came: names as written, values as bytes."""
+
+PASS, DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, TE, EXPECT, KEEP_ALIVE, COOKIE = range(11)
+"""What is done with a header. The hop-by-hop ones (RFC 9110 section 7.6.1) are dropped or read, never passed."""
+
+_FRAMING = {
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"keep-alive": KEEP_ALIVE,
+    b"proxy-authenticate": DROP,
+    b"proxy-connection": DROP,
+    b"te": TE,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+}
+_REQUEST = {
+    **_FRAMING,
+    b"expect": EXPECT,
+    b"forwarded": DROP,  # the relay's own word alone is believed behind it, so no visitor says it
+    b"host": HOST,
+    b"http2-settings": DROP,
+    b"keep-alive": DROP,
+    b"proxy": DROP,
+    b"x-real-ip": DROP,
+}
+_REQUEST_PREFIXES = (b"x-forwarded-", b"proxy-")
+_RESPONSE = {**_FRAMING, b"set-cookie": COOKIE}
+
+_NOT_IN_TRAILERS = frozenset(
+    b"age allow authorization cache-control content-encoding content-length content-range content-type cookie date "
+    b"expect expires host if-match if-modified-since if-none-match if-range if-unmodified-since location max-forwards "
+    b"pragma range retry-after set-cookie te trailer vary warning www-authenticate x-real-ip".split()
+)
+"""Framing, routing, authentication and the like have no place in trailers (RFC 9110 section 6.5.1)."""
+
+_CACHED_NAME = 64  # longer names are nobody's; the cache holds only short ones, so that it stays small
+
+
+def _kind_of_request(name: bytes) -> int:
+    lower = name.lower()
+    if b"_" in lower:  # many servers read X_Forwarded_For as X-Forwarded-For
+        plain = lower.replace(b"_", b"-")
+        return DROP if plain in _REQUEST or plain.startswith(_REQUEST_PREFIXES) else PASS
+    if lower.startswith(_REQUEST_PREFIXES):
+        return DROP
+    return _REQUEST.get(lower, PASS)
+
+
+def _kind_of_response(name: bytes) -> int:
+    return _RESPONSE.get(name.lower(), PASS)
+
+
+_cached_request_kind = lru_cache(maxsize=1024)(_kind_of_request)
+_cached_response_kind = lru_cache(maxsize=1024)(_kind_of_response)
+
+
+def request_kind(name: bytes) -> int:
+    """What is done with a header of a request."""
+    return _cached_request_kind(name) if len(name) < _CACHED_NAME else _kind_of_request(name)
+
+
+def response_kind(name: bytes) -> int:
+    """What is done with a header of a response."""
+    return _cached_response_kind(name) if len(name) < _CACHED_NAME else _kind_of_response(name)
+
+
+def list_members(value: bytes) -> list[bytes]:
+    """The members of a comma-separated header, in lower case."""
+    return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
+
+
+def without(fields: Fields, names: Iterable[bytes]) -> Fields:
+    """The fields that are not among ``names`` (lower case)."""
+    unwanted = frozenset(names)
+    return [field for field in fields if field[0].lower() not in unwanted]
+
+
+def trailers_to_pass(fields: Fields) -> Fields:
+    """The trailers that may go on."""
+    return [
+        field
+        for field in fields
+        if request_kind(field[0]) == PASS and field[0].lower().replace(b"_", b"-") not in _NOT_IN_TRAILERS
+    ]
+
+
+def forwarded(address: str, scheme: str, host: bytes) -> bytes:
+    """The header lines that tell an upstream who asked, how, and for which host (RFC 7239 and its forerunners).
+
+    :param address: the visitor's, empty if it has none.
+    """
+    ip = address.partition("%")[0].encode("ascii", "replace")
+    node = b'"[%b]"' % ip if b":" in ip else ip or b"unknown"
+    proto = scheme.encode("ascii")
+    lines = b"X-Forwarded-For: %b\r\n" % ip if ip else b""
+    return (
+        lines
+        + b"X-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (proto, host)
+        + b'Forwarded: for=%b;host="%b";proto=%b\r\n' % (node, host, proto)
+    )
+
+
+def fence_cookie(value: bytes, domain: str) -> bytes:
+    """A Set-Cookie value without a Domain that would give the cookie to all tunnels of the relay's domain."""
+    if b"domain" not in value.lower():
+        return value
+    parts = value.split(b";")
+    return b";".join(parts[:1] + [part for part in parts[1:] if not _too_wide(part, domain)])
+
+
+def _too_wide(attribute: bytes, domain: str) -> bool:
+    name, _, text = attribute.partition(b"=")
+    if name.strip(b" \t").lower() != b"domain":
+        return False
+    wanted = text.strip(b' \t"').lower().strip(b".").decode("latin-1")
+    return bool(wanted) and (wanted == domain or domain.endswith("." + wanted))

@@ -1,0 +1,61 @@
+"""Every size, count and wait of the HTTP ingress that a visitor or an upstream could otherwise choose."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["HTTPLimits"]
+
+
+@attrs.frozen
+class HTTPLimits:
+    """Sizes in bytes, times in seconds.
+
+    What a visitor sends:
+    ``head``: of a request, first line and all headers. ``target``: of the request line. ``header``: one header, name
+    and value. ``headers``: their number. ``trailers``: their number. ``overhead``: of a chunked body, beyond 16 bytes a
+    chunk: extensions and trailers.
+
+    What an upstream sends:
+    ``response_head``, ``response_headers``: as above. ``informational``: 1xx responses before the final one.
+
+    Counts:
+    ``connections``: of visitors, in all. ``exchanges``: at once through one tunnel. ``idle_upstreams``: kept of one.
+    ``linger_bytes``: read and thrown away after a response that came before the request had ended.
+
+    Waits:
+    ``head_wait``: a whole head, from its first byte or the start of the connection. ``keep_alive``: idle between
+    requests. ``body_wait``: no byte of a request body. ``stall``: no progress in writing to a visitor or an upstream
+    that does not read. ``half_closed``: no progress for a visitor that sends no more. ``linger``: before closing.
+    ``answer``: from the end of the request to the response head. ``dial``: to be connected with the upstream.
+    ``idle_upstream``: unused, and ``fresh_upstream``: unused and still good for a request that must not be repeated.
+    ``retry_after``: what a visitor is told to wait.
+    """
+
+    head: int = 32_768
+    target: int = 8_192
+    header: int = 16_384
+    headers: int = 128
+    trailers: int = 64
+    overhead: int = 8_192
+
+    response_head: int = 65_536
+    response_headers: int = 256
+    informational: int = 100
+
+    connections: int = 10_000
+    exchanges: int = 1_000
+    idle_upstreams: int = 512
+    linger_bytes: int = 1_048_576
+
+    head_wait: float = 10.0
+    keep_alive: float = 75.0
+    body_wait: float = 60.0
+    stall: float = 300.0
+    half_closed: float = 2.0
+    linger: float = 5.0
+    answer: float = 60.0
+    dial: float = 60.0
+    idle_upstream: float = 4.0
+    fresh_upstream: float = 1.0
+    retry_after: int = 5

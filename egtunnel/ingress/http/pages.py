@@ -1,0 +1,74 @@
+"""The relay's own pages: short, plain, everything escaped; JSON where the visitor asks for it."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+from egtunnel.ingress.http.head import Fields
+from egtunnel.ingress.http.refusals import REASONS, Refusal
+from egtunnel.ingress.http.responder import IResponder
+
+__all__ = ["send_page", "send_refusal", "send_start", "wants_json"]
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em;color:#222}"
+    "code,pre{background:#f3f3f3;padding:.2em .4em;overflow-x:auto}pre{padding:1em}small{color:#777}"
+)
+_SAFE: list[tuple[bytes, bytes]] = [
+    (b"Cache-Control", b"no-store"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+]
+HTML = b"text/html; charset=utf-8"
+JSON = b"application/json"
+PLAIN = b"text/plain; charset=utf-8"
+
+
+def wants_json(fields: Fields) -> bool:
+    """Whether an Accept header asks for JSON and not for HTML."""
+    for name, value in fields:
+        if name.lower() == b"accept":
+            accept = value.lower()
+            return b"json" in accept and b"html" not in accept
+    return False
+
+
+def document(title: str, body: str) -> bytes:
+    """A page; ``title`` is escaped here, ``body`` by whoever made it."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    ).encode()
+
+
+def send_page(responder: IResponder, status: int, kind: bytes, body: bytes, fields: Fields | None = None) -> None:
+    """A whole response."""
+    headers = [(b"Content-Type", kind), *_SAFE, *(fields or [])]
+    responder.send_head(status, REASONS[status], headers, len(body))
+    responder.send_body(body)
+    responder.finish([])
+
+
+def send_refusal(responder: IResponder, refusal: Refusal, fields: Fields, retry_after: int) -> None:
+    """The page of an error; ``fields`` are the request's, which may ask for JSON."""
+    headers = [(b"X-Egtunnel-Error", refusal.word.encode("ascii")), *refusal.headers]
+    if refusal.retry:
+        headers.append((b"Retry-After", b"%d" % retry_after))
+    if wants_json(fields):
+        body = json.dumps({"error": refusal.word, "status": refusal.status, "text": refusal.text}).encode() + b"\n"
+        send_page(responder, refusal.status, JSON, body, headers)
+        return
+    title = f"{refusal.status} {REASONS[refusal.status].decode('ascii')}"
+    text = f"<p>{escape(refusal.text)}</p>\n<p><small>egtunnel: {escape(refusal.word)}</small></p>"
+    send_page(responder, refusal.status, HTML, document(title, text), headers)
+
+
+def send_start(responder: IResponder, line: str) -> None:
+    """What this is and how to connect a client; ``line`` is what to type."""
+    text = (
+        "<p>This is an egtunnel relay. It gives a service that nobody outside can reach a public address.</p>\n"
+        f"<p>To connect a client, next to a service on port 8080:</p>\n<pre>{escape(line)}</pre>\n"
+        "<p>The client asks for a token unless it finds one by itself: the relay's owner has it.</p>"
+    )
+    send_page(responder, 200, HTML, document("egtunnel", text))

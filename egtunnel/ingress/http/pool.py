@@ -1,0 +1,128 @@
+"""The upstream connections of one tunnel: those that wait for their next request, and how many are busy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
+from zope.interface import implementer
+
+from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.http.upstream import UpstreamConnection
+from egtunnel.interfaces import ITunnel
+
+__all__ = ["Pool"]
+
+
+@implementer(IProtocolFactory)
+class Pool:
+    """Keeps idle connections; the last to come is the first to go again. Also makes new ones, as a factory.
+
+    ``active`` counts the exchanges under way. ``on_empty`` is called when nothing is idle or under way any more.
+    """
+
+    __slots__ = ("_clock", "_domain", "_idle", "_on_empty", "_sweep", "active", "limits", "tunnel")
+
+    noisy = False
+
+    def __init__(
+        self,
+        tunnel: ITunnel,
+        clock: IReactorTime,
+        limits: HTTPLimits,
+        domain: str,
+        on_empty: Callable[[Pool], None] = lambda pool: None,
+    ) -> None:
+        self.tunnel = tunnel
+        self.limits = limits
+        self.active = 0
+        self._clock = clock
+        self._domain = domain
+        self._on_empty = on_empty
+        self._idle: list[UpstreamConnection] = []
+        self._sweep: IDelayedCall | None = None
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait."""
+        return len(self._idle)
+
+    def take(self, idempotent: bool) -> UpstreamConnection | None:
+        """A connection to reuse; for a request that must not be repeated only one that was used a moment ago."""
+        now, idle = self._clock.seconds(), self._idle
+        while idle:
+            upstream = idle[-1]
+            if now < upstream.idle_until:
+                if not idempotent and now - upstream.idle_since >= self.limits.fresh_upstream:
+                    return None
+                return idle.pop()
+            idle.pop().close()
+        return None
+
+    def put(self, upstream: UpstreamConnection, wait: float | None) -> None:
+        """Keep a connection whose response is complete, for as long as the upstream said it would, less a second."""
+        limit = self.limits.idle_upstream
+        if wait is not None:
+            limit = min(limit, wait - 1.0)
+        upstream.resume()
+        if limit <= 0 or len(self._idle) >= self.limits.idle_upstreams or not upstream.reusable:
+            upstream.close()
+            return
+        now = self._clock.seconds()
+        upstream.idle_since, upstream.idle_until = now, now + limit
+        self._idle.append(upstream)
+        if self._sweep is None:
+            self._sweep = self._clock.callLater(self.limits.idle_upstream, self._swept)
+
+    def begun(self) -> None:
+        """An exchange has begun."""
+        self.active += 1
+
+    def over(self) -> None:
+        """An exchange is over."""
+        self.active -= 1
+        self._look()
+
+    def forget(self, upstream: UpstreamConnection) -> None:
+        """An idle connection has ended by itself."""
+        if upstream in self._idle:
+            self._idle.remove(upstream)
+            self._look()
+
+    def close(self) -> None:
+        """End all idle connections and the timer."""
+        idle, self._idle = self._idle, []
+        for upstream in idle:
+            upstream.close()
+        self._look()
+
+    def _swept(self) -> None:
+        self._sweep = None
+        now = self._clock.seconds()
+        late = [upstream for upstream in self._idle if upstream.idle_until <= now]
+        self._idle = [upstream for upstream in self._idle if upstream.idle_until > now]
+        for upstream in late:
+            upstream.close()
+        if self._idle:
+            soonest = min(upstream.idle_until for upstream in self._idle)
+            self._sweep = self._clock.callLater(max(soonest - now, self.limits.idle_upstream / 4), self._swept)
+        self._look()
+
+    def _look(self) -> None:
+        if not self._idle and not self.active:
+            if self._sweep is not None:
+                self._sweep.cancel()
+                self._sweep = None
+            self._on_empty(self)
+
+    # -- IProtocolFactory
+
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
+        """A new connection of this tunnel."""
+        return UpstreamConnection(self, self._clock, self.limits, self._domain)
+
+    def doStart(self) -> None:
+        """Nothing to do."""
+
+    def doStop(self) -> None:
+        """Nothing to do."""

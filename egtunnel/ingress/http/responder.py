@@ -1,0 +1,173 @@
+"""The visitor's side of an exchange: what an exchange tells it, whichever version of HTTP it speaks; and HTTP/1's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zope.interface import Interface, implementer
+
+from egtunnel.errors import EgtunnelError
+from egtunnel.ingress.http.head import Fields, RequestHead
+from egtunnel.splice import Half
+
+__all__ = ["HTTP1Responder", "IResponder", "IVisitorConnection"]
+
+
+class IResponder(Interface):
+    """Takes one response. A stream of HTTP/2 can be one as well as a connection of HTTP/1.
+
+    In the other direction it feeds the exchange: ``body``, ``end``, ``cancel``, ``pause``, ``resume``.
+    """
+
+    def send_informational(status: int, reason: bytes, fields: Fields) -> None:
+        """A 1xx response that is not 101."""
+
+    def send_head(status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
+        """The final head. ``length`` of the body, None: unknown; ``bodiless``: none follows, whatever the length."""
+
+    def send_body(data: bytes) -> None:
+        """A piece of the body."""
+
+    def finish(trailers: Fields) -> None:
+        """The response is complete."""
+
+    def abort(error: EgtunnelError) -> None:
+        """The response will not become complete, and nobody may take it for complete."""
+
+    def switch(status: int, reason: bytes, fields: Fields) -> Half:
+        """Answer 101; from here on the visitor's bytes go as they are. Gives the visitor's end, ready to be joined."""
+
+    def pause_request() -> None:
+        """Send no more of the request's body until ``resume_request``."""
+
+    def resume_request() -> None:
+        """Send more of the request's body."""
+
+
+class IVisitorConnection(Interface):
+    """The connection, as its responder sees it."""
+
+    def request_complete() -> bool:
+        """Whether the whole request has been read."""
+
+    def response_over(keep: bool) -> None:
+        """The response is complete; ``keep``: another may follow on this connection."""
+
+    def break_off() -> None:
+        """Cut the connection."""
+
+    def become_half() -> Half:
+        """Stop speaking HTTP: the connection as one end of a splice."""
+
+    def block(blocked: bool) -> None:
+        """Whether to stop reading."""
+
+
+@implementer(IResponder)
+class HTTP1Responder:
+    """Writes responses to a connection, one after the other (RFC 9112): framing and persistence are decided here.
+
+    ``closing``: keep the connection no more. ``started``: the head was written. ``written`` counts writes.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_head",
+        "_keep",
+        "_mute",
+        "_wants_keep",
+        "closing",
+        "started",
+        "transport",
+        "written",
+    )
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.transport: Any = None
+        self.closing = False
+        self.written = 0
+        self.begin(None)
+
+    def begin(self, head: RequestHead | None) -> None:
+        """A response to this request is to come; None: to one that could not be read."""
+        self._head = head
+        self._wants_keep = head is not None and head.keep_alive
+        self._keep = False
+        self._chunked = False
+        self._mute = False
+        self.started = False
+
+    def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
+        """HTTP/1.0 knows none."""
+        if self._head is not None and self._head.modern:
+            lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+            lines += [b"%b: %b\r\n" % field for field in fields]
+            lines.append(b"\r\n")
+            self.transport.write(b"".join(lines))
+
+    def send_head(self, status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
+        """Write the head; the connection closes after it unless request and framing let it go on."""
+        head = self._head
+        self.started = True
+        self._mute = bodiless or (head is not None and head.method == b"HEAD")
+        keep = self._wants_keep and not self.closing and self._connection.request_complete()
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        lines += [b"%b: %b\r\n" % field for field in fields]
+        if length is not None:
+            lines.append(b"Content-Length: %d\r\n" % length)
+        elif not self._mute:
+            self._chunked = head is None or head.modern
+            keep = keep and self._chunked
+            if self._chunked:
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+        if not keep:
+            lines.append(b"Connection: close\r\n\r\n")
+        elif head is not None and not head.modern:
+            lines.append(b"Connection: keep-alive\r\n\r\n")
+        else:
+            lines.append(b"\r\n")
+        self._keep = keep
+        self.written += 1
+        self.transport.write(b"".join(lines))
+
+    def send_body(self, data: bytes) -> None:
+        """Write a piece, as a chunk if need be; to HEAD nothing."""
+        if self._mute or not data:
+            return
+        self.written += 1
+        if self._chunked:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self.transport.write(data)
+
+    def finish(self, trailers: Fields) -> None:
+        """Write what ends the body; only chunks can carry trailers."""
+        if self._chunked:
+            lines = [b"0\r\n"]
+            lines += [b"%b: %b\r\n" % field for field in trailers]
+            lines.append(b"\r\n")
+            self.transport.write(b"".join(lines))
+        self._connection.response_over(self._keep)
+
+    def abort(self, error: EgtunnelError) -> None:
+        """Cut the connection: a body without its end is the only sign HTTP/1 has."""
+        self._connection.break_off()
+
+    def switch(self, status: int, reason: bytes, fields: Fields) -> Half:
+        """Write the 101 and leave HTTP."""
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        lines += [b"%b: %b\r\n" % field for field in fields]
+        lines.append(b"\r\n")
+        self.transport.write(b"".join(lines))
+        half: Half = self._connection.become_half()
+        return half
+
+    def pause_request(self) -> None:
+        """Stop reading the connection."""
+        self._connection.block(True)
+
+    def resume_request(self) -> None:
+        """Read it again."""
+        self._connection.block(False)

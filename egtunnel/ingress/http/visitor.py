@@ -1,0 +1,390 @@
+"""A visitor's connection: requests in, one exchange at a time, in order; and what ends it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPushProducer
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from egtunnel.errors import ChannelClosed
+from egtunnel.ingress.http.caller import Caller
+from egtunnel.ingress.http.deadline import Deadline
+from egtunnel.ingress.http.exchange import Exchange
+from egtunnel.ingress.http.farewell import Farewell
+from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.local import OwnHost
+from egtunnel.ingress.http.onward import request_bytes
+from egtunnel.ingress.http.pages import send_refusal
+from egtunnel.ingress.http.parser import End, Event
+from egtunnel.ingress.http.refusals import TIMEOUT, UNKNOWN, Refusal
+from egtunnel.ingress.http.requests import RequestReader
+from egtunnel.ingress.http.responder import HTTP1Responder, IVisitorConnection
+from egtunnel.ingress.http.routes import find, route
+from egtunnel.ingress.http.site import Site
+from egtunnel.interfaces import ITunnel
+from egtunnel.splice import Half, abort
+
+__all__ = ["VisitorConnection"]
+
+
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer, IVisitorConnection)
+class VisitorConnection:
+    """One connection, over HTTP/1.0 or 1.1, until it becomes something else.
+
+    Events of the reader wait in ``_queue`` while the request before them is not answered; bytes that came meanwhile
+    wait unread in ``_held``. Both are bounded by one read, for reading pauses as soon as either holds anything.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_caller",
+        "_complete",
+        "_deadline",
+        "_exchange",
+        "_full",
+        "_half_closed",
+        "_held",
+        "_lost",
+        "_on_lost",
+        "_progress",
+        "_queue",
+        "_reader",
+        "_reading",
+        "_responder",
+        "_running",
+        "_served",
+        "_site",
+        "_successor",
+        "_timing_head",
+        "factory",
+        "transport",
+    )
+
+    def __init__(self, site: Site, address: Any, on_lost: Any = lambda connection: None) -> None:
+        self.transport: Any = None
+        self.factory: Any = None
+        self._site = site
+        self._caller = Caller(address, site.scheme)
+        self._on_lost = on_lost
+        self._reader = RequestReader(site.limits)
+        self._responder = HTTP1Responder(self)
+        self._deadline = Deadline(site.clock, self._too_late)
+        self._queue: deque[Event] = deque()
+        self._held: list[bytes] = []
+        self._exchange: Exchange | None = None
+        self._successor: Any = None
+        self._progress = 0
+        self._reading = self._complete = self._timing_head = True
+        self._blocked = self._full = self._running = False
+        self._half_closed = self._lost = self._served = False
+
+    # -- IProtocol
+
+    def makeConnection(self, transport: Any) -> None:
+        """Connected: the head of the first request has ``head_wait`` seconds."""
+        self.transport = self._responder.transport = transport
+        if hasattr(transport, "setTcpNoDelay"):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)
+        transport.registerProducer(self, True)
+        self._deadline.set(self._site.limits.head_wait)
+
+    def connectionMade(self) -> None:
+        """Nothing: ``makeConnection`` did it all."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of requests, or of whatever the connection has become."""
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+        elif self._queue or self._held or self._reader.waiting:
+            self._held.append(data)
+            self._look()
+        else:
+            self._reader.feed(data, self._queue)
+            self._run()
+            self._retime_input()
+
+    def readConnectionLost(self) -> None:
+        """The visitor sends no more. It may still read, so what it asked for goes on as long as there is progress."""
+        successor = self._successor
+        if successor is not None:
+            if IHalfCloseableProtocol.providedBy(successor):
+                successor.readConnectionLost()
+            else:
+                self._half_closed = True
+                self.transport.abortConnection()
+        elif self._exchange is None and not self._queue:
+            self._end(linger=False)
+        elif not self._complete:
+            self.break_off()
+        else:
+            self._half_closed = True
+            self._deadline.set(self._site.limits.half_closed)
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close."""
+        if IHalfCloseableProtocol.providedBy(self._successor):
+            self._successor.writeConnectionLost()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is over; so is everything it asked for."""
+        self._lost = True
+        self._deadline.cancel()
+        self._reader.close()
+        self._queue.clear()
+        self._held.clear()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        if self._successor is not None:
+            self._successor.connectionLost(Failure(ConnectionDone()) if self._half_closed else reason)
+        self._on_lost(self)
+
+    # -- IPushProducer, of responses
+
+    def pauseProducing(self) -> None:
+        """The visitor reads too slowly for what is sent."""
+        self._full = True
+        self._deadline.set(self._site.limits.stall)
+        if self._exchange is not None:
+            self._exchange.pause()
+
+    def resumeProducing(self) -> None:
+        """All that was sent has left."""
+        self._full = False
+        self._retime()
+        if self._exchange is not None:
+            self._exchange.resume()
+        self._run()
+
+    def stopProducing(self) -> None:
+        """The transport is going; ``connectionLost`` follows."""
+
+    # -- requests
+
+    def _run(self) -> None:
+        """Take events off the queue until it is empty or starts with a request that has to wait."""
+        if self._running or self._lost:
+            return
+        self._running = True
+        queue, held = self._queue, self._held
+        try:
+            while self._successor is None:
+                if not queue:
+                    if not held or self._reader.waiting:
+                        break
+                    self._feed_held()
+                    continue
+                if type(queue[0]) is RequestHead and (self._exchange is not None or self._full):
+                    break
+                self._take(queue.popleft())
+        finally:
+            self._running = False
+        if self._successor is None:
+            self._look()
+
+    def _feed_held(self) -> None:
+        data = b"".join(self._held)
+        self._held.clear()
+        self._reader.feed(data, self._queue)
+
+    def _take(self, event: Event) -> None:
+        exchange = self._exchange
+        if isinstance(event, RequestHead):
+            self._begin(event)
+        elif isinstance(event, Refusal):
+            self._refuse(event)
+        elif isinstance(event, End):
+            self._complete = True
+            if exchange is not None:
+                self._retime()
+                exchange.end(event.trailers)
+        elif exchange is not None and isinstance(event, bytes):
+            exchange.body(event)
+
+    def _begin(self, head: RequestHead) -> None:
+        self._responder.begin(head)
+        self._complete = not head.has_body
+        self._served = True
+        self._timing_head = False
+        self._deadline.clear()
+        site = self._site
+        where = route(head.host, site.domain)
+        if where.own:
+            OwnHost(site, self, self._responder).answer(head)
+            return
+        tunnel = find(site.tunnels, head.host, where)
+        if tunnel is None:
+            send_refusal(self._responder, UNKNOWN, head.raw, site.limits.retry_after)
+        else:
+            self.pass_on(tunnel, head, head.target)
+
+    def pass_on(self, tunnel: ITunnel, head: RequestHead, target: bytes, prefix: bytes = b"") -> None:
+        """Send a request through a tunnel; ``prefix`` is what was taken off its path."""
+        told = self._caller.forwarded(head.host.value)
+        request = request_bytes(head, target, tunnel.host_header, told, prefix)
+        site = self._site
+        self._exchange = exchange = Exchange(site.pool(tunnel), self._responder, head, request, site.clock)
+        if self._full:
+            exchange.pause()
+        exchange.start(self._caller.visitor(tunnel.name))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what cannot be read, or did not come in time; the connection ends with it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        if self._responder.started and exchange is not None:
+            self.break_off()
+            return
+        self._reader.close()
+        self._complete = False
+        self._responder.begin(None)
+        send_refusal(self._responder, refusal, [], self._site.limits.retry_after)
+
+    # -- IVisitorConnection
+
+    def request_complete(self) -> bool:
+        """Whether the whole request has been read."""
+        return self._complete
+
+    def response_over(self, keep: bool) -> None:
+        """Go on to the next request, or end the connection."""
+        self._exchange = None
+        self._blocked = False
+        waits = self._queue or self._held or self._reader.rest
+        if not keep or (self._half_closed and not waits):
+            self._end(linger=bool(waits) or not self._complete)
+            return
+        if self._reader.waiting:
+            if self._reader.rest:
+                self._held.insert(0, self._reader.rest)
+            self._reader.go_on()
+        self._retime()
+        if not self._running:
+            self._run()
+
+    def break_off(self) -> None:
+        """Cut the connection, so that nobody takes the response for complete."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        if not self._lost:
+            self._leave_http(Farewell(self._site.clock, self._site.limits, linger=False))
+            abort(self.transport, ChannelClosed())
+
+    def become_half(self) -> Half:
+        """The connection as one end of a splice, from the first byte behind the request."""
+        half = Half()
+        early = self._leave_http(half)
+        half.makeConnection(self.transport)
+        if early:
+            half.dataReceived(early)
+        if self._half_closed:
+            half.readConnectionLost()
+        return half
+
+    def hand_over(self, protocol: Any, head: bytes) -> None:
+        """Give the connection away; ``protocol`` starts with this head and what followed it."""
+        early = self._leave_http(protocol)
+        self._on_lost(self)
+        protocol.makeConnection(self.transport)
+        protocol.dataReceived(head + early)
+        if not self._lost:
+            self.transport.resumeProducing()
+
+    def _leave_http(self, successor: Any) -> bytes:
+        """Gives what was read and not used."""
+        early = self._reader.rest + b"".join(self._held)
+        self._held.clear()
+        self._queue.clear()
+        self._reader.close()
+        self._exchange = None
+        self._deadline.cancel()
+        self._successor = successor
+        self.transport.unregisterProducer()
+        return early
+
+    def block(self, blocked: bool) -> None:
+        """The exchange takes no more of the request's body, or takes more again."""
+        if self._blocked != blocked and self._exchange is not None:
+            self._blocked = blocked
+            self._retime()
+            self._look()
+
+    def _look(self) -> None:
+        """Read exactly when what comes has a place to go to."""
+        reading = not (self._blocked or self._queue or self._held)
+        if reading == self._reading or self._lost:
+            return
+        self._reading = reading
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
+
+    def close_when_idle(self) -> None:
+        """Take no more requests."""
+        self._responder.closing = True
+        if self._exchange is None and self._successor is None and not self._lost:
+            self._end(linger=False)
+
+    def _end(self, linger: bool) -> None:
+        farewell = Farewell(self._site.clock, self._site.limits, linger)
+        if not self._lost:
+            self._leave_http(farewell)
+            farewell.makeConnection(self.transport)
+
+    # -- time
+
+    def _retime(self) -> None:
+        """Set the deadline that fits the state."""
+        limits, deadline = self._site.limits, self._deadline
+        if self._full or self._successor is not None:
+            return  # the stall's own deadline runs, or somebody else's
+        if self._half_closed:
+            deadline.set(limits.half_closed)
+        elif self._exchange is not None:
+            if self._complete or self._blocked:
+                deadline.clear()
+            else:
+                deadline.set(limits.body_wait)
+        elif self._reader.within_head:
+            self._time_head()
+        else:
+            deadline.set(limits.keep_alive)
+
+    def _retime_input(self) -> None:
+        """After bytes came: a body made progress, or a head has begun, which may not take for ever."""
+        if self._exchange is None:
+            if self._successor is None and self._reader.within_head:
+                self._time_head()
+        elif not self._complete:
+            self._retime()
+
+    def _time_head(self) -> None:
+        if not self._timing_head:
+            self._timing_head = True
+            self._deadline.set(self._site.limits.head_wait)
+
+    def _too_late(self) -> None:
+        if self._full:
+            self.break_off()
+        elif self._half_closed:
+            self._check_progress()
+        elif self._exchange is not None or self._reader.within_head or not self._served:
+            self._refuse(TIMEOUT)
+        else:
+            self._end(linger=False)
+
+    def _check_progress(self) -> None:
+        if self._responder.written == self._progress:
+            self.break_off()
+        else:
+            self._progress = self._responder.written
+            self._deadline.set(self._site.limits.half_closed)

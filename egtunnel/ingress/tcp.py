@@ -1,0 +1,165 @@
+"""Public TCP ports: one listener for each TCP tunnel, whose connections are joined to the upstream byte by byte."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from egtunnel.errors import EgtunnelError, Refused
+from egtunnel.interfaces import ITunnel, Visitor
+from egtunnel.splice import Half, serve
+
+__all__ = ["TCPIngress", "TCPLimits"]
+
+
+@attrs.frozen
+class TCPLimits:
+    """``connections``: of one port at once; ``in_all``: of all ports. ``backlog``: connections the kernel keeps for us.
+
+    ``after``: seconds until a port that another program has is worth another try.
+    """
+
+    connections: int = 1000
+    in_all: int = 10_000
+    backlog: int = 1024
+    after: float = 30.0
+
+
+class TCPIngress(Service):
+    """Opens the port of each TCP tunnel that is claimed and closes it when the tunnel is released.
+
+    :param interface: the address to listen on; empty: all IPv4 addresses, ``::``: all addresses.
+    """
+
+    name = "tcp ingress"
+    log = Logger()
+
+    def __init__(self, reactor: Any, interface: str, limits: TCPLimits | None = None) -> None:
+        self.limits = limits or TCPLimits()
+        self.connections = 0
+        self._reactor = reactor
+        self._interface = interface
+        self._doors: dict[str, TCPDoor] = {}
+
+    def claimed(self, tunnel: ITunnel) -> None:
+        """Listen for a tunnel; its name is the port. Raises Refused ``port-unavailable``."""
+        if tunnel.kind != "tcp":
+            return
+        door = TCPDoor(self, tunnel)
+        try:
+            door.port = self._reactor.listenTCP(
+                int(tunnel.name), door, backlog=self.limits.backlog, interface=self._interface
+            )
+        except CannotListenError:
+            raise Refused(
+                "port-unavailable",
+                f"another program of the relay's machine has the TCP port {tunnel.name}",
+                retry=True,
+                after=self.limits.after,
+            ) from None
+        self._doors[tunnel.name] = door
+
+    def released(self, tunnel: ITunnel) -> None:
+        """Listen no more; the connections there are go on as long as their channels."""
+        door = self._doors.pop(tunnel.name, None) if tunnel.kind == "tcp" else None
+        if door is not None:
+            door.close().addErrback(lambda reason: self.log.failure("a port did not close", reason))
+
+    def stopService(self) -> Deferred[Any]:
+        """Close every port and every connection."""
+        super().stopService()
+        doors, self._doors = list(self._doors.values()), {}
+        for door in doors:
+            door.abort()
+        return DeferredList([door.close() for door in doors])
+
+
+class TCPDoor(ServerFactory):
+    """The listener of one tunnel."""
+
+    noisy = False
+
+    def __init__(self, ingress: TCPIngress, tunnel: ITunnel) -> None:
+        self.ingress = ingress
+        self.tunnel = tunnel
+        self.port: IListeningPort | None = None
+        self.guests: set[Guest] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> Guest | None:
+        """None, which closes the connection at once, when there are too many."""
+        limits = self.ingress.limits
+        if len(self.guests) >= limits.connections or self.ingress.connections >= limits.in_all:
+            return None
+        return Guest(self, addr)
+
+    def close(self) -> Deferred[Any]:
+        """Stop listening."""
+        port, self.port = self.port, None
+        return maybeDeferred(port.stopListening if port is not None else lambda: None)
+
+    def abort(self) -> None:
+        """End all connections."""
+        for guest in list(self.guests):
+            guest.transport.abortConnection()  # type: ignore[union-attr]
+
+
+class Guest(Half):
+    """A visitor's connection."""
+
+    log = Logger()
+
+    def __init__(self, door: TCPDoor, addr: Any) -> None:
+        super().__init__()
+        self._write_ended = False
+        self._door = door
+        self._visitor = Visitor("tcp", plain_address(addr.host), addr.port, door.tunnel.name)
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        self._door.guests.add(self)
+        self._door.ingress.connections += 1
+        serve(self, self._visitor, self._door.tunnel.dialer).addErrback(self._not_served)
+
+    def readConnectionLost(self) -> None:
+        super().readConnectionLost()
+        self._end_if_over()
+
+    def writeConnectionLost(self) -> None:
+        super().writeConnectionLost()
+        self._write_ended = True
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        """Both directions have ended: Twisted leaves it to us to close the socket then, and never looks at it again."""
+        transport: Any = self.transport
+        if self.read_ended and self._write_ended:
+            transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._door.guests.discard(self)
+        self._door.ingress.connections -= 1
+        super().connectionLost(reason)
+
+    def _not_served(self, reason: Failure) -> None:
+        if not reason.check(EgtunnelError):
+            self.log.failure("a visitor of port {port} was not served", reason, port=self._door.tunnel.name)
+
+
+def plain_address(host: str) -> str:
+    """An IPv4 address that came through an IPv6 socket as what it is (RFC 4291 section 2.5.5.2)."""
+    if not host.startswith("::ffff:"):
+        return host
+    address = ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return host if mapped is None else str(mapped)

@@ -1,0 +1,59 @@
+"""How many bytes may be under way on the link: enough to keep it busy, and no more in front of the next small request.
+
+What the kernel has taken cannot be overtaken any more, and its buffers are large: on a fast link a bulk transfer would
+put megabytes in front of everybody else. So only so much is in flight as the peer's ACKs show to be of use.
+"""
+
+from __future__ import annotations
+
+from egtunnel.errors import FlowControlError
+from egtunnel.mux.windows import SHORT_PATH
+
+__all__ = ["ACK_EVERY", "Flight"]
+
+ACK_EVERY = 32_768
+"""A receiver acknowledges after so many counted bytes at the latest."""
+GAIN = 2.0
+"""So many times bandwidth x delay may be under way; above 1, so that the measured bandwidth can grow."""
+FORGET = 0.9
+"""What is left of an old bandwidth with each new measurement that is lower."""
+
+
+class Flight:
+    """The bytes between what was sent and what the peer has acknowledged, and the limit on them.
+
+    ``floor`` is the limit on short paths and at the start. On longer ones the limit is ``GAIN`` times bandwidth x
+    delay, the bandwidth being measured from ACK to ACK over a round trip at least.
+    """
+
+    __slots__ = ("_bandwidth", "_floor", "_mark", "_mark_time", "acked", "limit", "sent")
+
+    def __init__(self, floor: int) -> None:
+        self._floor = floor
+        self._bandwidth = 0.0
+        self._mark = 0
+        self._mark_time = 0.0
+        self.sent = 0
+        self.acked = 0
+        self.limit = floor
+
+    @property
+    def room(self) -> int:
+        """How many bytes more may leave now; may be negative."""
+        return self.limit - self.sent + self.acked
+
+    def acknowledge(self, position: int, now: float, round_trip: float) -> None:
+        """The peer has everything up to ``position``; times in seconds. Raises FlowControlError if that cannot be."""
+        if not self.acked <= position <= self.sent:
+            raise FlowControlError(f"an ACK of {position} bytes, {self.acked} acknowledged and {self.sent} sent")
+        self.acked = position
+        elapsed = now - self._mark_time
+        if round_trip <= SHORT_PATH:
+            self.limit = self._floor
+        elif elapsed >= round_trip:
+            self._measure((position - self._mark) / elapsed, round_trip)
+            self._mark, self._mark_time = position, now
+
+    def _measure(self, rate: float, round_trip: float) -> None:
+        self._bandwidth = max(rate, self._bandwidth * FORGET)
+        self.limit = max(self._floor, int(GAIN * self._bandwidth * round_trip))

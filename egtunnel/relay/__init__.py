@@ -1,0 +1,1 @@
+"""The relay: lets clients in, keeps the table of public names, and listens for visitors."""

@@ -1,0 +1,190 @@
+"""Who may come in: each new link says hello, and becomes a session or is refused with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from egtunnel.errors import EgtunnelError, HandshakeError, OverLimit, Refused, Superseded
+from egtunnel.interfaces import ILink, ILinkReceiver
+from egtunnel.mux.frames import U32_U16, FrameDecoder, FrameType
+from egtunnel.mux.frames import encode as encode_frame
+from egtunnel.mux.outbound import clip
+from egtunnel.relay.reservations import Owner
+from egtunnel.relay.tokens import Tokens
+from egtunnel.session.messages import VERSION, Hello, Message, RefusedMessage, Welcome, decode, encode
+from egtunnel.session.session import Session
+
+__all__ = ["Admission", "AdmissionLimits", "Admitted", "Door"]
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@attrs.frozen
+class AdmissionLimits:
+    """``hello``: seconds until a link must have said it, ``size``: its longest, in bytes. ``waiting``: links that have
+    not said it yet. ``clients``: sessions at once; who comes too many is asked to come back ``after`` seconds.
+    """
+
+    hello: float = 10.0
+    size: int = 16_384
+    waiting: int = 256
+    clients: int = 1000
+    after: float = 30.0
+
+
+Admitted = Callable[["Door", Owner, Hello], tuple[Session, Welcome]]
+"""Makes the session of a client that may come in, and its welcome; calls ``Door.gone`` when the session is closed."""
+
+
+class Door:
+    """Lets clients in, one session for each identity: a newer link of the same client takes over at once."""
+
+    log = Logger()
+
+    def __init__(
+        self, tokens: Tokens, admitted: Admitted, clock: IReactorTime, limits: AdmissionLimits | None = None
+    ) -> None:
+        self.limits = limits or AdmissionLimits()
+        self.clock = clock
+        self.sessions: dict[Owner, Session] = {}
+        self.waiting: set[Admission] = set()
+        self._tokens = tokens
+        self._admitted = admitted
+
+    def link(self, link: ILink) -> None:
+        """A new link; it has to say hello."""
+        if len(self.waiting) >= self.limits.waiting:
+            self.log.info("turned {peer} away: too many links wait to say hello", peer=link.peer)
+            link.close(OverLimit.code, "too many connections; try again")
+        else:
+            self.waiting.add(Admission(link, self))
+
+    def admit(self, link: ILink, hello: Hello) -> None:
+        """Let a client in. Raises Refused or HandshakeError."""
+        if hello.version != VERSION:
+            raise Refused("version", f"this relay speaks version {VERSION} of the protocol, the client {hello.version}")
+        token = self._tokens.check(hello.token)
+        if token is None:
+            raise Refused("bad-token", "the relay does not know this token")
+        if CLIENT_ID.fullmatch(hello.client_id) is None:
+            raise HandshakeError("hello.client_id is not what the protocol asks for")
+        owner = Owner(token, hello.client_id)
+        self._supersede(owner)
+        if len(self.sessions) >= self.limits.clients:
+            raise Refused("full", "the relay has as many clients as it takes", retry=True, after=self.limits.after)
+        session, welcome = self._admitted(self, owner, hello)
+        self.sessions[owner] = session
+        self.log.info(
+            "admitted client {client} ({agent}) from {peer} as session {session}",
+            client=owner.client,
+            agent=hello.agent[:100],
+            peer=link.peer,
+            session=session.id,
+        )
+        link.send([message_frame(welcome)])
+        session.attach(link)
+
+    def gone(self, owner: Owner, session: Session, error: EgtunnelError) -> None:
+        """A session is over."""
+        if self.sessions.get(owner) is session:
+            del self.sessions[owner]
+        self.log.info(
+            "session {session} of client {client} is over: {word}, {text}",
+            session=session.id,
+            client=owner.client,
+            word=error.word,
+            text=error.text,
+        )
+
+    def close(self, error: EgtunnelError) -> None:
+        """Nobody else comes in, and everybody out."""
+        self.limits = attrs.evolve(self.limits, waiting=0)
+        for admission in list(self.waiting):
+            admission.end(error)
+        for session in list(self.sessions.values()):
+            session.close(error)
+
+    def _supersede(self, owner: Owner) -> None:
+        ghost = self.sessions.get(owner)
+        if ghost is not None:
+            ghost.close(Superseded())
+
+
+@implementer(ILinkReceiver)
+class Admission:
+    """One link until it has said hello: it has to, in one message, in time."""
+
+    log = Logger()
+
+    def __init__(self, link: ILink, door: Door) -> None:
+        self._link = link
+        self._door = door
+        self._timer = door.clock.callLater(door.limits.hello, self._late)
+        link.receiver = self
+
+    def link_message(self, data: bytes) -> None:
+        """The hello, or something else."""
+        self._leave()
+        try:
+            self._door.admit(self._link, read_hello(data, self._door.limits.size))
+        except Refused as error:
+            self._refuse(error)
+        except HandshakeError as error:
+            self.end(error)
+
+    def link_paused(self) -> None:
+        """We have said nothing yet."""
+
+    def link_resumed(self) -> None:
+        """We have said nothing yet."""
+
+    def link_lost(self, reason: str) -> None:
+        """It went without a word."""
+        self._leave()
+
+    def end(self, error: EgtunnelError) -> None:
+        """Close the link for this reason."""
+        self._leave()
+        self.log.info("turned {peer} away: {text}", peer=self._link.peer, text=error.text)
+        payload = U32_U16.pack(0, error.code) + clip(error.text)
+        self._link.send([encode_frame(FrameType.GOAWAY, 0, payload)])
+        self._link.close(error.code, error.text)
+
+    def _late(self) -> None:
+        self.end(HandshakeError("no hello in time"))
+
+    def _refuse(self, error: Refused) -> None:
+        self.log.info("refused {peer}: {reason}", peer=self._link.peer, reason=error.reason)
+        refused = RefusedMessage(error.reason, error.text, retry=error.retry, after=error.after)
+        self._link.send([message_frame(refused)])
+        self._link.close(error.code, error.text)
+
+    def _leave(self) -> None:
+        self._door.waiting.discard(self)
+        if self._timer.active():
+            self._timer.cancel()
+
+
+def read_hello(data: bytes, size: int) -> Hello:
+    """The hello in a link's first message; raises HandshakeError unless it is that and nothing more."""
+    if len(data) > size:
+        raise HandshakeError(f"the first message is longer than {size} bytes")
+    decoder = FrameDecoder()
+    frames, fault = decoder.feed(data)
+    if fault is not None or decoder.pending or len(frames) != 1 or frames[0].type != FrameType.MESSAGE:
+        raise HandshakeError("the first message has to be one MESSAGE frame")
+    message = decode(frames[0].payload)
+    if not isinstance(message, Hello):
+        raise HandshakeError("the first message has to be a hello")
+    return message
+
+
+def message_frame(message: Message) -> bytes:
+    """A control message as a whole frame."""
+    return encode_frame(FrameType.MESSAGE, 0, encode(message))

@@ -1,0 +1,190 @@
+"""One client's claims: its control messages, answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+
+from egtunnel.errors import Refused
+from egtunnel.relay.addresses import Addresses
+from egtunnel.relay.names import candidates, canonical, check_host, check_name
+from egtunnel.relay.reservations import Owner, Place
+from egtunnel.relay.tunnels import Tunnel, TunnelTable
+from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release
+from egtunnel.session.session import Session
+
+__all__ = ["ClaimLimits", "Claims"]
+
+KEY_LENGTH = 128
+
+
+@attrs.frozen
+class ClaimLimits:
+    """``tunnels``: of one session. ``ports``: public TCP ports. ``after``: seconds until what the machine could not
+    give is worth another try.
+    """
+
+    tunnels: int = 100
+    ports: range = range(20_000, 20_100)
+    after: float = 30.0
+
+
+class Claims:
+    """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        session: Session,
+        owner: Owner,
+        table: TunnelTable,
+        addresses: Addresses,
+        limits: ClaimLimits | None = None,
+    ) -> None:
+        self.tunnels: dict[int, Tunnel] = {}
+        self._session = session
+        self._owner = owner
+        self._table = table
+        self._addresses = addresses
+        self._limits = limits or ClaimLimits()
+
+    def message(self, message: Message) -> None:
+        """A control message of the client's; one that means nothing here is answered, not fatal."""
+        react = self._REACT.get(type(message))
+        if react is not None:
+            react(self, message)
+        else:
+            self._session.send(Notice(f"the relay does not expect a message {message.type[:100]!r}"))
+
+    def closed(self) -> None:
+        """The session is over; its tunnels wait for the client's return."""
+        tunnels, self.tunnels = self.tunnels, {}
+        self._table.away(self._session, list(tunnels.values()))
+
+    def _claim(self, claim: Claim) -> None:
+        try:
+            self._give_back(claim.tunnel)
+            tunnel = self._bind(claim)
+        except Refused as error:
+            self.log.info(
+                "refused a claim of client {client}: {reason}, {text}",
+                client=self._owner.client,
+                reason=error.reason,
+                text=error.text,
+            )
+            self._session.send(RefusedMessage(error.reason, error.text, error.retry, error.after, claim.tunnel))
+        else:
+            self.tunnels[claim.tunnel] = tunnel
+            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name))
+
+    def _release(self, release: Release) -> None:
+        self._give_back(release.tunnel)
+
+    def _notice(self, notice: Notice) -> None:
+        self.log.debug("client {client} says: {text}", client=self._owner.client, text=notice.text)
+
+    def _give_back(self, number: int) -> None:
+        tunnel = self.tunnels.pop(number, None)
+        if tunnel is not None and tunnel.session is self._session:
+            self._table.release(tunnel)
+
+    def _bind(self, claim: Claim) -> Tunnel:
+        if claim.tunnel < 1:
+            raise Refused("bad-number", "a tunnel's number is 1 or more")
+        if len(self.tunnels) >= self._limits.tunnels:
+            raise Refused("too-many-tunnels", f"one client may have {self._limits.tunnels} tunnels")
+        if claim.kind == "http":
+            return self._bind_http(claim)
+        if claim.kind == "tcp":
+            return self._bind_port(claim)
+        raise Refused("bad-kind", f"this relay has no tunnels of kind {claim.kind[:80]!a}")
+
+    def _bind_http(self, claim: Claim) -> Tunnel:
+        if claim.name and claim.host:
+            raise Refused("bad-name", "ask for a name or for a host, not for both")
+        if claim.host:
+            host = check_host(claim.host, self._addresses.domain)
+            return self._wanted(Place("host", host), claim, "host-taken", f"the host {host} is taken")
+        if claim.name:
+            name = check_name(claim.name)
+            return self._wanted(Place("name", name), claim, "name-taken", f"the name {name} is taken")
+        key = claim.key[:KEY_LENGTH]
+        place = next(place for place in self._choices("name", key, candidates(self._owner.client, key)))
+        return self._take(place, claim, key)
+
+    def _bind_port(self, claim: Claim) -> Tunnel:
+        ports = self._limits.ports
+        if not ports:
+            raise Refused("bad-kind", "this relay has no TCP ports to give")
+        if claim.port:
+            if claim.port not in ports:
+                raise Refused("port-out-of-range", f"this relay gives TCP ports {ports[0]} to {ports[-1]} only")
+            taken = f"the TCP port {claim.port} is taken"
+            return self._wanted(Place("port", str(claim.port)), claim, "port-taken", taken)
+        key = claim.key[:KEY_LENGTH]
+        for place in self._choices("port", key, map(str, ports)):
+            try:
+                return self._take(place, claim, key)
+            except Refused as error:
+                if error.reason != "port-unavailable":
+                    raise
+        raise Refused("no-free-port", "no TCP port of the relay is free", retry=True, after=self._limits.after)
+
+    def _wanted(self, place: Place, claim: Claim, reason: str, text: str) -> Tunnel:
+        if not self._free(place):
+            raise Refused(reason, text)
+        return self._take(place, claim, "")
+
+    def _choices(self, kind: str, key: str, values: Iterable[str]) -> Iterator[Place]:
+        """Free places for a client that named none: first what it had for this target before."""
+        reservations = self._table.reservations
+        for value in reservations.made_for(self._owner, kind, key):
+            place = Place(kind, value)
+            if self._free(place) and (kind != "port" or int(value) in self._limits.ports):
+                yield place
+        for value in values:
+            place = Place(kind, value)
+            if reservations.owner_of(place) is None:
+                yield place
+
+    def _free(self, place: Place) -> bool:
+        """Whether nobody else owns the place, and no other tunnel of this client stands there now."""
+        tunnel = self._table.at(place)
+        if tunnel is not None and tunnel.session is not None:
+            return False
+        return self._table.reservations.owner_of(place) in (None, self._owner)
+
+    def _take(self, place: Place, claim: Claim, key: str) -> Tunnel:
+        return self._table.claim(
+            place,
+            self._owner,
+            self._session,
+            claim.tunnel,
+            key=key,
+            host_header=canonical_header(claim.host_header),
+        )
+
+    def _url(self, tunnel: Tunnel) -> str:
+        urls: dict[str, Callable[[str], str]] = {
+            "name": self._addresses.name_url,
+            "host": self._addresses.host_url,
+            "port": self._addresses.tcp_url,
+        }
+        return urls[tunnel.place.kind](tunnel.name)
+
+    _REACT: dict[type[Any], Callable[[Claims, Any], None]] = {  # noqa: RUF012
+        Claim: _claim,
+        Release: _release,
+        Notice: _notice,
+    }
+
+
+def canonical_header(header: str) -> str:
+    """A Host header for the upstream; raises Refused ``bad-host`` for what could end the line or the header."""
+    if len(header) > 255 or not header.isascii() or not header.isprintable() or set(header) & set(" ,/\\@\"'<>"):
+        raise Refused("bad-host", "that cannot be a Host header")
+    return canonical(header)

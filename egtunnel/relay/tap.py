@@ -1,0 +1,164 @@
+"""``twistd egrelay``: options in, a running relay out."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+from twisted.application.service import IService
+from twisted.python.usage import UsageError
+
+from egtunnel.clock import install_monotonic
+from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, port, whole_number
+from egtunnel.errors import EgtunnelError, Refused
+from egtunnel.ingress.http.ingress import HTTPLimits
+from egtunnel.mux.mux import MuxLimits
+from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
+from egtunnel.relay.admission import AdmissionLimits
+from egtunnel.relay.claims import ClaimLimits
+from egtunnel.relay.names import canonical, check_host
+from egtunnel.relay.reservations import ReservationLimits
+from egtunnel.relay.service import MIB, Relay, RelayLimits, RelaySettings, all_addresses
+from egtunnel.relay.waiting import WaitingLimits
+from egtunnel.session.session import SessionLimits
+from egtunnel.terminal import Terminal, own_pidfile
+
+__all__ = ["Options", "makeService"]
+
+DAY = 86_400
+LOOPBACK = "127.0.0.1"
+
+
+def domain(text: str) -> str:
+    """Reads the relay's domain."""
+    name = canonical(text)
+    if name == "localhost":
+        return name
+    try:
+        return check_host(name, "")
+    except Refused:
+        raise ValueError("it must be a domain name such as tunnels.example.com") from None
+
+
+def interface(text: str) -> str:
+    """Reads an address of this machine."""
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        raise ValueError("it must be an IP address of this machine, such as 127.0.0.1 or ::") from None
+
+
+def link_path(text: str) -> str:
+    """Reads the path of the WebSocket."""
+    if (
+        not text.startswith("/")
+        or text == "/"
+        or not text.isascii()
+        or not text.isprintable()
+        or set(text) & set(" ?#%")
+    ):
+        raise ValueError("it must start with / and hold no spaces, ?, # or %")
+    return text
+
+
+def port_range(text: str) -> range:
+    """Reads ``first-last``, one port, or ``none``."""
+    if text == "none":
+        return range(0)
+    first, _, last = text.partition("-")
+    ports = range(port(first), port(last or first) + 1)
+    if not ports:
+        raise ValueError("the first port must not be greater than the last")
+    return ports
+
+
+def public_url(text: str) -> tuple[str, str, int]:
+    """Reads scheme, host and port of a URL."""
+    return parse_public_url(text)
+
+
+class Options(ConfiguredOptions):
+    """The command line of ``twistd egrelay``."""
+
+    synopsis = "[--domain NAME] [--port 7070] [--public-url https://NAME]"
+    longdesc = (
+        "The public end of egtunnel: gives the services of its clients public addresses below its domain. At its "
+        "first start it makes a token, which lets clients in, and prints the line that connects one. The file of "
+        "--config is TOML with the same names."
+    )
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        parameter("port", 7070, "TCP port for visitors over HTTP and for clients", port),
+        parameter("interface", None, "address to listen on (default: loopback for localhost, else all)", interface),
+        parameter("domain", "localhost", "domain below which public names are given", domain),
+        parameter("public-url", None, "what visitors use when a TLS proxy stands in front: https://DOMAIN", public_url),
+        parameter("link-path", "/connect", "path at which clients connect, the same on both sides", link_path),
+        parameter("tcp-ports", "20000-20099", "public ports for TCP tunnels, first-last or none", port_range),
+        parameter("hold", 10.0, "seconds a visitor waits for a client that is away", number(0, 300)),
+        parameter("reserve", DAY, "seconds a name or port stays its owner's while away", number(0, 365 * DAY)),
+        parameter("state", None, "folder for the token and the owners of names", folder),
+        parameter("token-file", None, "file with the token, instead of the one in the state folder", folder),
+        parameter("config", None, "TOML file with the same names", folder),
+        parameter("max-clients", 1000, "clients connected at once", whole_number(1, 100_000)),
+        parameter("max-channels", 4096, "visitors' connections of one client at once", whole_number(1, 1_000_000)),
+        parameter("max-visitors", 10_000, "visitors' HTTP connections at once", whole_number(1, 1_000_000)),
+        parameter("head-timeout", 10.0, "seconds a visitor has to send a whole request head", number(0.1, 600)),
+        parameter("idle-timeout", 75.0, "seconds a visitor's connection is kept between requests", number(0.1, 3600)),
+        parameter("response-timeout", 60.0, "seconds a service has to start its answer", number(0.1, 3600)),
+        parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
+        parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
+    ]
+
+    def postOptions(self) -> None:
+        """Read everything once, so that what is wrong is said now."""
+        super().postOptions()
+        own_pidfile(self, "egrelay")
+        if isinstance(self["tcp-ports"], str):
+            self["tcp-ports"] = port_range(self["tcp-ports"])  # the default, written as a person would
+        if self["public-url"] is not None and self["public-url"][1] != self["domain"]:
+            raise UsageError(f"--public-url: its host must be that of --domain, {self['domain']}")
+        self.settings = self._settings()
+
+    def _settings(self) -> RelaySettings:
+        scheme, _, public_port = self["public-url"] or ("http", "", self["port"])
+        local = is_local(self["domain"])
+        return RelaySettings(
+            addresses=Addresses(self["domain"], scheme, public_port, self["link-path"]),
+            state=self["state"] or default_state(),
+            port=self["port"],
+            interface=self["interface"] or (LOOPBACK if local else all_addresses()),
+            token_file=self["token-file"],
+            limits=self._limits(),
+        )
+
+    def _limits(self) -> RelayLimits:
+        return RelayLimits(
+            admission=AdmissionLimits(clients=self["max-clients"]),
+            claims=ClaimLimits(ports=self["tcp-ports"]),
+            http=HTTPLimits(
+                connections=self["max-visitors"],
+                head_wait=self["head-timeout"],
+                keep_alive=self["idle-timeout"],
+                answer=self["response-timeout"],
+            ),
+            reservations=ReservationLimits(keep=self["reserve"]),
+            session=SessionLimits(mux=MuxLimits(channels=self["max-channels"])),
+            waiting=WaitingLimits(hold=self["hold"]),
+            memory=self["memory"] * MIB,
+            session_memory=self["session-memory"] * MIB,
+        )
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """The relay as a service; what cannot work ends the process with status 1 and one line."""
+    if reactor is None:
+        from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
+    install_monotonic(reactor)
+    terminal = Terminal(reactor)
+
+    def fail(error: EgtunnelError) -> None:
+        terminal.fail(f"egrelay: {error.text}")
+        if not terminal.foreground:
+            raise error  # while it starts, twistd tells the process in the foreground, which ends with status 1
+
+    return Relay(reactor, options.settings, say=terminal.say, on_fatal=fail)

@@ -1,0 +1,209 @@
+"""The command line of ``twistd egclient``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.usage import UsageError
+
+from egtunnel.client import tap
+from egtunnel.client.offers import Offer
+from egtunnel.client.service import Client
+from egtunnel.client.targets import parse_target
+from egtunnel.client.upstream_tls import TlsTrust
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the person who runs the tests is seen."""
+    for variable in ("EGTUNNEL_RELAY", "EGTUNNEL_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def parsed(*arguments: str) -> tap.Options:
+    options = tap.Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def config(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "client.toml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    """One service and nothing else said: the relay of this machine, its token file, a made-up name."""
+    options = parsed("--local", "8080")
+    assert options.relay.url == "ws://localhost:7070/connect"
+    assert options.token.file == tmp_path / "egtunnel" / "relay" / "token"
+    assert options.token.awaited
+    assert options.offers == [Offer(parse_target("8080"))]
+    expected = {
+        "relay": "ws://localhost:7070",
+        "token": None,
+        "token-file": None,
+        "local": "8080",
+        "name": None,
+        "host": None,
+        "tcp": None,
+        "host-header": None,
+        "local-ca": None,
+        "local-insecure": 0,
+        "link-path": "",
+        "relay-ca": None,
+        "insecure": 0,
+        "state": None,
+        "config": None,
+    }
+    assert dict(options) == expected
+
+
+def test_every_option_of_a_tunnel_reaches_its_offer() -> None:
+    """HTTP with a name or a host, TCP with a port."""
+    http = parsed(
+        "--local", "https://localhost:8443", "--name", "app", "--host-header", "dev.local", "--local-insecure"
+    )
+    assert http.offers == [
+        Offer(parse_target("https://localhost:8443"), name="app", host_header="dev.local", trust=TlsTrust(verify=False))
+    ]
+    assert parsed("--local", "80", "--host", "www.example.com").offers[0].host == "www.example.com"
+    assert parsed("--local", "22", "--tcp", "0").offers == [Offer(parse_target("22"), kind="tcp")]
+    assert parsed("--local", "22", "--tcp", "20001").offers[0].port == 20001
+    assert parsed("--local", "https://a.example", "--local-ca", "/x/ca.pem").offers[0].trust.authority == "/x/ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give --local TARGET, for example --local 8080"),
+        (["--name", "app"], "--name needs --local TARGET"),
+        (["--local", "nonsense"], "'nonsense' is none of 8080, host:8080"),
+        (["--local", "80", "--tcp", "x"], "--tcp x: it must be a whole number"),
+        (["--local", "80", "--tcp", "70000"], "--tcp 70000: it must be from 0 to 65535"),
+        (["--local", "80", "--tcp", "1", "--name", "a"], "--tcp and --name do not go together"),
+        (["--local", "80", "--tcp", "1", "--host-header", "a"], "--tcp and --host-header do not go together"),
+        (["--local", "80", "--name", "a", "--host", "b.example"], "--name and --host do not go together"),
+        (["--local", "80", "--name", "two words"], "--name two words: it must be one word"),
+        (["--local", "80", "--relay", "ftp://x"], "relay 'ftp://x'"),
+        (["--local", "80", "--relay", "wss://example.com"], "example.com wants a token: give --token-file FILE"),
+        (["--local", "80", "--token", "a", "--token-file", "b"], "--token and --token-file: give one of them"),
+        (["--local", "80", "--token-file", "/nowhere/token"], "there is no token in /nowhere/token"),
+        (["--local", "80", "--token", "two lines\nx"], "the token is no token"),
+        (["--local", "80", "--config", "/nowhere/client.toml"], "/nowhere/client.toml"),
+        (["--lokal", "80"], "lokal"),
+    ],
+)
+def test_mistakes_are_said_with_the_option(arguments: list[str], said: str) -> None:
+    """Before anything is tried."""
+    with pytest.raises(UsageError) as caught:
+        parsed(*arguments)
+    assert said in str(caught.value)
+
+
+def test_the_environment_speaks_where_options_are_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """EGTUNNEL_RELAY and EGTUNNEL_TOKEN; an option wins over each, a token file too."""
+    monkeypatch.setenv("EGTUNNEL_RELAY", "wss://relay.example.com")
+    monkeypatch.setenv("EGTUNNEL_TOKEN", "from-environment")
+    options = parsed("--local", "80")
+    assert (options.relay.host, options.token()) == ("relay.example.com", "from-environment")
+    file = tmp_path / "token"
+    file.write_text("from-file")
+    options = parsed("--local", "80", "--relay", "wss://other.example.com", "--token-file", str(file))
+    assert (options.relay.host, options.token()) == ("other.example.com", "from-file")
+    named = config(tmp_path, f'token-file = "{file}"')
+    assert parsed("--local", "80", "--config", named).token() == "from-environment"
+    monkeypatch.delenv("EGTUNNEL_TOKEN")
+    assert parsed("--local", "80", "--config", named).token() == "from-file"
+
+
+def test_a_file_holds_several_tunnels(tmp_path: Path) -> None:
+    """One [[tunnel]] table each, with the names of the options."""
+    file = config(
+        tmp_path,
+        """
+        relay = "wss://relay.example.com"
+        token = "t"
+        [[tunnel]]
+        local = 8080
+        name = "app"
+        [[tunnel]]
+        local = "https://localhost:8443"
+        host = "www.example.com"
+        local-insecure = true
+        [[tunnel]]
+        local = "127.0.0.1:22"
+        tcp = 20001
+        """,
+    )
+    assert parsed("--config", file).offers == [
+        Offer(parse_target("8080"), name="app"),
+        Offer(parse_target("https://localhost:8443"), host="www.example.com", trust=TlsTrust(verify=False)),
+        Offer(parse_target("127.0.0.1:22"), kind="tcp", port=20001),
+    ]
+
+
+def test_a_service_typed_by_hand_stands_alone(tmp_path: Path) -> None:
+    """--local on the command line: this service now, with the file's relay and token, not the file's tunnels."""
+    file = config(tmp_path, 'token = "t"\n[[tunnel]]\nlocal = 1\n')
+    assert [offer.target.text for offer in parsed("--config", file, "--local", "2").offers] == ["2"]
+    file = config(tmp_path, 'token = "t"\nlocal = 3\n[[tunnel]]\nlocal = 1\n')
+    assert [offer.target.text for offer in parsed("--config", file).offers] == ["3", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[tunnel]]\nlocal = 1\n[[tunnel]]\nlokal = 2", "tunnel 2: unknown option 'lokal'; is 'local' meant?"),
+        ("[[tunnel]]\nlocal = 1\nrelay = 'x'", "tunnel 1: unknown option 'relay'"),
+        ("[[tunnel]]\nname = 'a'", "tunnel 1: local is missing"),
+        ("[[tunnel]]\nlocal = 'nonsense'", "tunnel 1: target 'nonsense'"),
+        ("[[tunnel]]\nlocal = 1\ntcp = true", "tunnel 1: tcp: it must be a text or a whole number"),
+        ("[[tunnel]]\nlocal = 1\ntcp = 1.5", "tunnel 1: tcp: it must be"),
+        ("[[tunnel]]\nlocal = [1]", "tunnel 1: local: it must be"),
+        ("[[tunnel]]\nlocal = 1\ntcp = 99999", "tunnel 1: --tcp 99999: it must be from 0 to 65535"),
+        ("[[tunnel]]\nlocal = 1\nlocal-insecure = 'yes'", "tunnel 1: local-insecure: it must be true or false"),
+        ("[tunnel]\nlocal = 1", "write each as a [[tunnel]] table"),
+        ("tunnel = 7", "write each as a [[tunnel]] table"),
+        ("tunnel = []", "which service?"),
+        ("lokal = 1", "unknown option 'lokal'"),
+    ],
+)
+def test_mistakes_in_the_file_are_said_with_their_place(tmp_path: Path, text: str, said: str) -> None:
+    """Which table, which key, what is wrong."""
+    with pytest.raises(UsageError) as caught:
+        parsed("--config", config(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_the_service_is_made_and_the_reactor_gets_a_clock_that_never_jumps(tmp_path: Path) -> None:
+    """Nothing is connected before the service starts."""
+    reactor: Any = MemoryReactorClock()
+    wall = reactor.seconds
+    root: Any = tap.makeService(parsed("--local", "8080", "--state", str(tmp_path)), reactor)
+    assert [type(service) for service in root] == [Client]
+    assert reactor.seconds != wall
+    assert reactor.tcpClients == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--local", "80", "--relay", "ws://relay.example.com", "--token", "t"], "--insecure"),
+        (["--local", "tcp:nowhere"], "target 'tcp:nowhere'"),
+        (["--local", "https://a.example", "--local-ca", "/nowhere/ca.pem"], "CA file /nowhere/ca.pem"),
+    ],
+)
+def test_what_cannot_work_ends_with_one_line(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without a traceback; nothing is started."""
+    lines: list[str] = []
+    monkeypatch.setattr("egtunnel.terminal.Terminal.fail", lambda self, line: lines.append(line))
+    root: Any = tap.makeService(parsed(*arguments), MemoryReactorClock())
+    assert list(root) == []
+    assert len(lines) == 1
+    assert lines[0].startswith("egclient: ")
+    assert said in lines[0]

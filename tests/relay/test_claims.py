@@ -1,0 +1,231 @@
+"""What a client may claim, and what it hears."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from egtunnel.errors import Refused
+from egtunnel.relay.claims import ClaimLimits
+from egtunnel.relay.reservations import Place
+from egtunnel.relay.tunnels import Tunnel
+from egtunnel.session.messages import Claim, Claimed, Hello, Notice, Release, Unknown
+from tests.relay.house import House, HouseLimits
+
+
+class Busy:
+    """An observer that finds some ports in use by other programs."""
+
+    def __init__(self, *ports: int) -> None:
+        self.ports = set(map(str, ports))
+        self.open: set[str] = set()
+
+    def claimed(self, tunnel: Tunnel) -> None:
+        if tunnel.name in self.ports:
+            raise Refused("port-unavailable", "in use", retry=True, after=30.0)
+        self.open.add(tunnel.name)
+
+    def released(self, tunnel: Tunnel) -> None:
+        self.open.discard(tunnel.name)
+
+
+class ClaimTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.house = House(HouseLimits(claims=ClaimLimits(tunnels=4, ports=range(20_000, 20_003))))
+        self.client = self.house.client("one")
+
+    def assert_refused(self, code: str, *, retry: bool = False, tunnel: int = 1, **wish: Any) -> None:
+        answer = self.client.refused(tunnel, **wish)
+        self.assertEqual((answer.code, answer.retry), (code, retry))
+        self.assertEqual(answer.after, 30.0 if retry else 0.0)
+        self.assertTrue(answer.text.isprintable())
+
+    def test_a_wanted_name(self) -> None:
+        """Given as asked for, in lower case, with its public URL."""
+        self.assertEqual(self.client.claim(name="App"), Claimed(1, "http://app.example.com:7070", "app"))
+        tunnel = self.house.table.by_name("app")
+        assert tunnel is not None
+        self.assertEqual((tunnel.kind, tunnel.name), ("http", "app"))
+        self.assertIs(self.house.table.by_name("APP."), tunnel)
+        self.assertIsNone(self.house.table.by_host("app"))
+
+    def test_a_host_of_ones_own(self) -> None:
+        """Found by the whole host name, in any case."""
+        claimed = self.client.claim(host="Dev.Example.org.", host_header="localhost:3000")
+        self.assertEqual(claimed, Claimed(1, "http://dev.example.org:7070", "dev.example.org"))
+        tunnel = self.house.table.by_host("DEV.example.org")
+        assert tunnel is not None
+        self.assertEqual(tunnel.host_header, "localhost:3000")
+        self.assertIsNone(self.house.table.by_name("dev.example.org"))
+
+    def test_a_made_name_is_the_same_for_the_same_target(self) -> None:
+        """Released, claimed by a new session, or with the reservations lost: the name is derived, not drawn."""
+        name = self.client.claim(key="8080").name
+        other = self.client.claim(2, key="9090").name
+        self.assertNotEqual(name, other)
+        self.client.tell(Release(1))
+        self.assertEqual(self.client.claim(1, key="8080").name, name)
+        self.assertEqual(self.house.client("one").claim(key="8080").name, name)
+        self.assertEqual(House().client("one").claim(key="8080").name, name)
+
+    def test_a_made_name_survives_another_client_with_the_same_first_choice(self) -> None:
+        """Who had to take the second choice keeps it when the first becomes free."""
+        first = self.client.claim(key="8080").name
+        self.client.tell(Release(1))
+        self.house.reservations.forget(Place("name", first))
+        two = self.house.client("two")
+        two.claim(name=first)
+        second = self.client.claim(key="8080").name
+        self.assertNotEqual(second, first)
+        two.tell(Release(1))
+        self.house.reservations.forget(Place("name", first))
+        self.client.tell(Release(1))
+        self.assertEqual(self.client.claim(key="8080").name, second)
+
+    def test_the_same_target_twice_has_two_names_and_keeps_both(self) -> None:
+        """Each tunnel has a name of its own, in the same order next time."""
+        names = [self.client.claim(number, key="8080").name for number in (1, 2)]
+        self.assertEqual(len(set(names)), 2)
+        heir = self.house.client("one")
+        self.assertEqual([heir.claim(number, key="8080").name for number in (1, 2)], names)
+
+    def test_a_name_of_somebody_else_is_taken_also_while_away(self) -> None:
+        """Connected, away or given back: for the time of the reservation it is its owner's."""
+        two = self.house.client("two")
+        two.claim(name="app")
+        self.assert_refused("name-taken", name="app")
+        two.tell(Release(1))
+        self.assert_refused("name-taken", name="APP")
+        two.claim(name="app")
+        two.cut()
+        self.assert_refused("name-taken", name="app")
+        self.house.clock.advance(86_400)
+        self.house.table.expire()
+        self.assertEqual(self.house.client("three").claim(name="app").name, "app")
+
+    def test_a_host_and_a_port_of_somebody_else_are_taken(self) -> None:
+        """As names are."""
+        two = self.house.client("two")
+        two.claim(1, host="dev.example.org")
+        two.claim(2, "tcp", port=20_001)
+        self.assert_refused("host-taken", host="dev.example.org")
+        self.assert_refused("port-taken", kind="tcp", port=20_001)
+
+    def test_the_same_name_twice_in_one_session_is_taken(self) -> None:
+        """Two tunnels cannot stand in one place, even of one client."""
+        self.client.claim(1, name="app")
+        self.assert_refused("name-taken", tunnel=2, name="app")
+        self.assertIsNotNone(self.house.table.by_name("app"))
+
+    def test_claiming_a_number_again_replaces_it(self) -> None:
+        """A number stands for one tunnel; the same name may be asked for again."""
+        self.client.claim(1, name="app")
+        self.client.claim(1, name="app")
+        self.client.claim(1, name="other")
+        self.assertIsNone(self.house.table.by_name("app"))
+        self.assertIsNotNone(self.house.table.by_name("other"))
+
+    def test_bad_wishes_are_refused_with_their_reason(self) -> None:
+        """Each with a code of its own, and for good."""
+        self.assert_refused("bad-name", name="a.b")
+        self.assert_refused("bad-name", name="app", host="dev.example.org")
+        self.assert_refused("reserved-name", name="www")
+        self.assert_refused("bad-host", host="x.example.com")
+        self.assert_refused("bad-host", host="10.0.0.1")
+        self.assert_refused("bad-host", name="app", host_header="a\r\nb: c")
+        self.assert_refused("bad-host", name="app", host_header="a b")
+        self.assert_refused("bad-kind", kind="udp\n")
+        self.assert_refused("bad-number", tunnel=0)
+        self.assert_refused("port-out-of-range", kind="tcp", port=22)
+        self.assert_refused("port-out-of-range", kind="tcp", port=20_003)
+        self.assertEqual(len(self.house.reservations), 0)
+
+    def test_one_client_has_a_limit(self) -> None:
+        """One tunnel too many is refused; releasing one makes room."""
+        for number in range(1, 5):
+            self.client.claim(number, key=str(number))
+        self.assert_refused("too-many-tunnels", tunnel=5, key="5")
+        self.client.tell(Release(1))
+        self.client.claim(5, key="5")
+
+    def test_a_tcp_port_by_number_or_any(self) -> None:
+        """Any means the first that is free; the URL names it."""
+        self.assertEqual(self.client.claim(1, "tcp", port=20_000), Claimed(1, "tcp://example.com:20000", "20000"))
+        self.assertEqual(self.client.claim(2, "tcp", key="22").url, "tcp://example.com:20001")
+        self.assertEqual(self.house.client("one").claim(2, "tcp", key="22").url, "tcp://example.com:20001")
+
+    def test_ports_that_other_programs_have_are_passed_over(self) -> None:
+        """By number it is refused for now; any other will do where any was asked for."""
+        self.house.table.observers.append(busy := Busy(20_000))
+        self.assert_refused("port-unavailable", retry=True, kind="tcp", port=20_000)
+        self.assertEqual(self.house.reservations.owner_of(Place("port", "20000")), None)
+        self.assertEqual(self.client.claim(1, "tcp").name, "20001")
+        self.assertEqual(busy.open, {"20001"})
+
+    def test_no_port_left_may_pass(self) -> None:
+        """All are owned or in use: to be tried again."""
+        self.house.table.observers.append(Busy(20_002))
+        two = self.house.client("two")
+        two.claim(1, "tcp")
+        two.claim(2, "tcp")
+        self.assert_refused("no-free-port", retry=True, kind="tcp")
+
+    def test_a_relay_without_ports_gives_none(self) -> None:
+        """``--tcp-ports none``."""
+        self.client = House(HouseLimits(claims=ClaimLimits(ports=range(0)))).client()
+        self.assert_refused("bad-kind", kind="tcp")
+        self.assert_refused("bad-kind", kind="tcp", port=20_000)
+
+    def test_release_takes_the_name_down_and_keeps_it_reserved(self) -> None:
+        """Visitors find nothing there, others cannot have it, the owner gets it again."""
+        self.client.claim(name="app")
+        self.assertEqual(self.client.tell(Release(1), Release(1), Release(77)), [])
+        self.assertIsNone(self.house.table.by_name("app"))
+        self.assertEqual(self.house.client("two").refused(name="app").code, "name-taken")
+        self.client.claim(name="app")
+
+    def test_what_the_relay_does_not_understand_is_answered(self) -> None:
+        """Unknown and unexpected messages are no reason to end a session; a notice is read in silence."""
+        answers = self.client.tell(Unknown("mystery"), Hello("t", "c"), Claimed(1, "x"), Notice("hi"))
+        self.assertEqual([type(answer) for answer in answers], [Notice] * 3)
+        self.assertIn("mystery", str(answers[0]))
+        self.client.claim(name="app")
+
+    def test_the_end_of_a_ghost_takes_nothing_from_its_heir(self) -> None:
+        """Whatever comes late for the old session, the name is served by the new one."""
+        self.client.claim(name="app")
+        heir = self.house.client("one")
+        heir.claim(name="app")
+        self.client.cut()
+        self.assertIs(self.house.tunnel("app").session, heir.near.receiver)
+
+    def test_every_change_is_to_be_written_down(self) -> None:
+        """Claimed, released, away."""
+        seen = [self.house.changes]
+        for step in (
+            lambda: self.client.claim(1, name="app"),
+            lambda: self.client.claim(2, name="other"),
+            lambda: self.client.tell(Release(1)),
+            self.client.cut,
+        ):
+            step()
+            seen.append(self.house.changes)
+        self.assertEqual(seen, sorted(set(seen)))
+
+    def test_claims_are_logged_with_their_client(self) -> None:
+        """Claimed, refused, released: a line each, with fields."""
+        with capturedLogs() as events:
+            self.client.claim(1, name="app")
+            self.client.refused(2, name="www")
+            self.client.tell(Release(1))
+        texts = [event["log_format"] for event in events]
+        self.assertEqual([text.split()[0] for text in texts], ["claimed", "refused", "released"])
+        self.assertTrue(all(event["client"] == "one" for event in events))
+
+    def test_a_claim_flood_stays_bounded(self) -> None:
+        """A thousand names claimed and released leave no more reservations than one owner may have."""
+        for number in range(1000):
+            self.client.tell(Claim(1, "http", name=f"n{number}"))
+        self.assertLessEqual(len(self.house.reservations), self.house.reservations.limits.owned)

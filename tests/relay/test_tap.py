@@ -1,0 +1,149 @@
+"""The command line of egrelay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.usage import Options as ParentOptions
+from twisted.python.usage import UsageError
+
+from egtunnel.configuration import default_state
+from egtunnel.relay import tap
+from egtunnel.relay.addresses import Addresses
+from egtunnel.relay.service import MIB, Relay, RelayLimits, RelaySettings
+
+
+def parsed(*arguments: str) -> tap.Options:
+    options = tap.Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def settings(*arguments: str) -> RelaySettings:
+    return parsed(*arguments).settings
+
+
+def test_the_defaults_are_those_of_the_code() -> None:
+    """No option says another default than the limits it sets: with nothing said, all is as if built by hand."""
+    assert settings() == RelaySettings(
+        addresses=Addresses("localhost", "http", 7070, "/connect"),
+        state=default_state(),
+        port=7070,
+        interface="127.0.0.1",
+        token_file=None,
+        limits=RelayLimits(),
+    )
+
+
+def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
+    """An option that does nothing would be a lie."""
+    given: dict[str, tuple[str, Any]] = {
+        "port": ("8000", lambda s: s.port == 8000),
+        "interface": ("127.0.0.2", lambda s: s.interface == "127.0.0.2"),
+        "domain": ("Example.com.", lambda s: s.addresses.domain == "example.com"),
+        "public-url": ("https://example.com", lambda s: (s.addresses.scheme, s.addresses.port) == ("https", 443)),
+        "link-path": ("/link", lambda s: s.addresses.link_path == "/link"),
+        "tcp-ports": ("30000-30001", lambda s: s.limits.claims.ports == range(30_000, 30_002)),
+        "hold": ("2.5", lambda s: s.limits.waiting.hold == 2.5),
+        "reserve": ("60", lambda s: s.limits.reservations.keep == 60),
+        "state": (str(tmp_path), lambda s: s.state == tmp_path),
+        "token-file": (str(tmp_path / "t"), lambda s: s.token_file == tmp_path / "t"),
+        "max-clients": ("2", lambda s: s.limits.admission.clients == 2),
+        "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
+        "max-visitors": ("4", lambda s: s.limits.http.visitors == 4),
+        "head-timeout": ("5", lambda s: s.limits.http.head_timeout == 5),
+        "idle-timeout": ("6", lambda s: s.limits.http.idle_timeout == 6),
+        "response-timeout": ("7", lambda s: s.limits.http.response_timeout == 7),
+        "memory": ("8", lambda s: s.limits.memory == 8 * MIB),
+        "session-memory": ("9", lambda s: s.limits.session_memory == 9 * MIB),
+    }
+    named = {row[0] for row in tap.Options.optParameters} - {"config"}
+    assert given.keys() == named
+    by_hand = settings(*(f"--{option}={text}" for option, (text, _) in given.items()))
+    file = tmp_path / "relay.toml"
+    file.write_text("".join(f'{option} = "{text}"\n' for option, (text, _) in given.items()))
+    by_file = settings("--config", str(file))
+    for option, (_, reached) in given.items():
+        assert reached(by_hand), option
+        assert not reached(settings()), option
+    assert by_file == by_hand
+
+
+def test_the_interface_follows_the_domain() -> None:
+    """Loopback while the domain is this machine, all addresses for any other, what is asked for where it is."""
+    everywhere = settings("--domain", "example.com").interface
+    assert everywhere in ("::", "")
+    assert settings("--domain", "tunnels.localhost").interface == "127.0.0.1"
+    assert settings("--domain", "example.com", "--interface", "127.0.0.1").interface == "127.0.0.1"
+    assert settings("--interface", "[::1]").interface == "::1"
+
+
+def test_tcp_ports_may_be_one_or_none() -> None:
+    """A range, a port, or no TCP tunnels at all."""
+    assert settings("--tcp-ports", "5000").limits.claims.ports == range(5000, 5001)
+    assert settings("--tcp-ports", "none").limits.claims.ports == range(0)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("port", "0"),
+        ("port", "http"),
+        ("interface", "eth0"),
+        ("domain", "example"),
+        ("domain", "a_b.com"),
+        ("domain", "10.0.0.1"),
+        ("public-url", "example.com"),
+        ("link-path", "connect"),
+        ("link-path", "/"),
+        ("link-path", "/a?b"),
+        ("tcp-ports", "9-8"),
+        ("tcp-ports", "1-70000"),
+        ("tcp-ports", "-"),
+        ("hold", "-1"),
+        ("hold", "for ever"),
+        ("max-clients", "0"),
+    ],
+)
+def test_wrong_values_name_the_option(option: str, text: str) -> None:
+    """In one sentence that says what it must be."""
+    with pytest.raises(UsageError) as refused:
+        parsed(f"--{option}={text}")
+    assert str(refused.value).startswith(f"--{option} {text}: ")
+    assert "must" in str(refused.value)
+
+
+def test_a_public_url_of_another_host_is_refused() -> None:
+    """Names would be given below a domain that nobody is shown."""
+    with pytest.raises(UsageError, match="--public-url: its host must be that of --domain"):
+        parsed("--domain", "example.com", "--public-url", "https://example.org")
+
+
+def test_every_option_has_one_sentence_of_help() -> None:
+    """What ``twistd egrelay --help`` shows."""
+    text = str(tap.Options())
+    for name, _, _, sentence, *_ in tap.Options.optParameters:
+        assert f"--{name}=" in text
+        assert 10 < len(sentence) < 90
+
+
+def test_the_pid_file_is_its_own() -> None:
+    """``twistd egrelay`` and ``twistd egclient`` in one folder do not clash."""
+    options = tap.Options()
+    parent = ParentOptions()
+    parent.opts.update(pidfile="twistd.pid", nodaemon=0)
+    options.parent = parent
+    options.parseOptions([])
+    assert parent["pidfile"] == "egrelay.pid"
+
+
+def test_the_service_is_a_relay_on_a_monotonic_clock(tmp_path: Path) -> None:
+    """What twistd is given."""
+    reactor = MemoryReactorClock()
+    before = reactor.seconds
+    service = tap.makeService(parsed("--state", str(tmp_path)), reactor)
+    assert isinstance(service, Relay)
+    assert reactor.seconds != before
