@@ -42,13 +42,13 @@ bench: .venv/ready ## measure egtunnel beside ssh -R and other tunnels; ARGS="--
 soak: packages .venv/ready ## the long tests: gigabytes, hours of a stepped clock, cut links
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)
 
-fuzz: .venv/ready ## random bytes against the parsers until SECONDS (60) are over
-	@$(BIN)/python -m tests.mux.fuzz --seconds $(or $(SECONDS),60)
+fuzz: .venv/ready ## random programs against the protocol core for SECONDS (60)
+	@$(BIN)/python -m tests.fuzz.fuzz_mux --seconds $(or $(SECONDS),60) $(ARGS)
 
 wheel: .venv/ready ## dist/: wheel and source distribution
 	@$(BIN)/python -m build --outdir dist .
 
 clean: ## remove all that make made
 	rm -rf .venv .tox build dist egtunnel.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f twisted/plugins/dropin.cache
+	rm -rf twisted/plugins/dropin.cache _trial_temp* tests.*/
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

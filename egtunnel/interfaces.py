@@ -1,4 +1,4 @@
-"""The seams of egtunnel on one page: who asks (visitor), how to reach what is asked for (dialer), what carries it (link)."""
+"""The seams of egtunnel on one page: who asks (visitor), how to reach it (dialer), what carries it (link)."""
 
 from __future__ import annotations
 

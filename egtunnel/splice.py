@@ -57,6 +57,7 @@ class Half(Protocol):
         self.dialing: Deferred[Any] | None = None
         self.received = 0
         self.read_ended = False
+        self.write_ended = False
         self.lost = False
         self._early: list[bytes] = []
 
@@ -71,9 +72,17 @@ class Half(Protocol):
         self.read_ended = True
         if self.peer is not None and not self.peer.lost:
             finish(self.peer.transport)
+        self._end_if_over()
 
     def writeConnectionLost(self) -> None:
-        """Our own half-close reached the far side; the other direction goes on."""
+        """Our own half-close has left; the other direction goes on."""
+        self.write_ended = True
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        """Both directions have ended: Twisted leaves it to us to close a socket then, and never looks at it again."""
+        if self.read_ended and self.write_ended and not self.lost:
+            self.transport.loseConnection()  # type: ignore[union-attr]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,19 +12,12 @@ from egtunnel.client.tap import Options as ClientOptions
 from egtunnel.relay.tap import Options as RelayOptions
 from tests.client.certificates import Authority
 from tests.integration.daemons import free_port
+from tests.integration.programs import program
 from tests.proxies import ETC, certificate, haproxy_cfg, moved, nginx_conf
 
 UNITS = ("egrelay.service", "egclient.service")
 MOST_EXPOSURE = 20
 """In tenths, as systemd-analyze security counts; systemd itself calls up to 2.0 safe."""
-
-
-def program(name: str) -> str:
-    """Where a system program is; skips the test where it is not installed."""
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 def run(*argv: str | Path) -> str:

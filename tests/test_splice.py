@@ -85,11 +85,25 @@ class JoinTests(SynchronousTestCase):
     def test_half_close_is_passed_on_alone(self) -> None:
         """End of data on the left half-closes the right; the right still sends."""
         self.left.readConnectionLost()
-        self.left.writeConnectionLost()
+        self.right.writeConnectionLost()
         self.assertTrue(self.right_transport.half_closed)
         self.assertFalse(self.left_transport.half_closed)
         self.right.dataReceived(b"answer")
         self.assertEqual(self.left_transport.value(), b"answer")
+
+    def test_a_socket_whose_two_directions_ended_is_closed(self) -> None:
+        """Whichever ends last: Twisted would keep the descriptor for ever."""
+        for ends in (
+            (self.right.readConnectionLost, self.right.writeConnectionLost),
+            (self.right.writeConnectionLost, self.right.readConnectionLost),
+        ):
+            self.setUp()
+            first, last = (getattr(self.right, end.__name__) for end in ends)
+            self.right_transport.unregisterProducer()
+            first()
+            self.assertFalse(self.right_transport.disconnecting)
+            last()
+            self.assertTrue(self.right_transport.disconnecting)
 
     def test_tls_has_no_half_close(self) -> None:
         """A TLS transport passes unknown calls on to TCP; it is closed by its own close_notify instead."""
@@ -119,7 +133,11 @@ class ServeTests(SynchronousTestCase):
         self.half, self.transport = Half(), ChannelLike()
         self.half.makeConnection(self.transport)
         self.dialed: list[Visitor] = []
-        self.served = serve(self.half, VISITOR, lambda visitor: self.dialed.append(visitor) or self.endpoint)  # type: ignore[func-returns-value]
+        self.served = serve(self.half, VISITOR, self.dial)
+
+    def dial(self, visitor: Visitor) -> Any:
+        self.dialed.append(visitor)
+        return self.endpoint
 
     def test_nothing_is_read_while_dialing(self) -> None:
         """The visitor waits; what it had sent already is replayed in order."""

@@ -119,7 +119,6 @@ class Guest(Half):
 
     def __init__(self, door: TCPDoor, addr: Any) -> None:
         super().__init__()
-        self._write_ended = False
         self._door = door
         self._visitor = Visitor("tcp", plain_address(addr.host), addr.port, door.tunnel.name)
 
@@ -130,21 +129,6 @@ class Guest(Half):
         self._door.guests.add(self)
         self._door.ingress.connections += 1
         serve(self, self._visitor, self._door.tunnel.dialer).addErrback(self._not_served)
-
-    def readConnectionLost(self) -> None:
-        super().readConnectionLost()
-        self._end_if_over()
-
-    def writeConnectionLost(self) -> None:
-        super().writeConnectionLost()
-        self._write_ended = True
-        self._end_if_over()
-
-    def _end_if_over(self) -> None:
-        """Both directions have ended: Twisted leaves it to us to close the socket then, and never looks at it again."""
-        transport: Any = self.transport
-        if self.read_ended and self._write_ended:
-            transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._door.guests.discard(self)

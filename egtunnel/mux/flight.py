@@ -11,10 +11,12 @@ from egtunnel.mux.windows import SHORT_PATH
 
 __all__ = ["ACK_EVERY", "Flight"]
 
-ACK_EVERY = 32_768
+ACK_EVERY = 16_384
 """A receiver acknowledges after so many counted bytes at the latest."""
 GAIN = 2.0
 """So many times bandwidth x delay may be under way; above 1, so that the measured bandwidth can grow."""
+ALONE = 3
+"""One channel that alone has something to send delays nobody: it may have so many times the limit under way."""
 FORGET = 0.9
 """What is left of an old bandwidth with each new measurement that is lower."""
 
@@ -37,10 +39,12 @@ class Flight:
         self.acked = 0
         self.limit = floor
 
-    @property
-    def room(self) -> int:
-        """How many bytes more may leave now; may be negative."""
-        return self.limit - self.sent + self.acked
+    def room(self, crowded: bool) -> int:
+        """How many bytes more may leave now; may be negative.
+
+        ``crowded``: more than one channel has something to send.
+        """
+        return (self.limit if crowded else ALONE * self.limit) - self.sent + self.acked
 
     def acknowledge(self, position: int, now: float, round_trip: float) -> None:
         """The peer has everything up to ``position``; times in seconds. Raises FlowControlError if that cannot be."""

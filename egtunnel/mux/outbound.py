@@ -51,7 +51,7 @@ class Outbound:
             or self._credits
             or self._uncounted
             or self._ack is not None
-            or (self.turns and self.flight.room > 0)
+            or (self.turns and self.flight.room(self.turns.crowded) > 0)
         )
 
     def control(self, frame: bytes) -> None:
@@ -107,7 +107,7 @@ class Outbound:
             self._control.clear()
             self._control_size = 0
         self.served.clear()
-        limit = min(limit, flight.room)
+        limit = min(limit, flight.room(self.turns.crowded))
         turns = self.turns
         while limit > 0 and turns:
             channel = turns.next()

@@ -65,8 +65,8 @@ class Addresses:
     def client_line(self, token_file: Path, found: Path) -> str:
         """The exact line that connects a client; the token itself is not in it.
 
-        On this machine a client gets by with the file's name, or without where it is ``found``, the one that clients look
-        for by themselves; from another machine the token is fetched over ssh.
+        On this machine a client gets by with the file's name, or without where it is ``found``, the one that clients
+        look for by themselves; from another machine the token is fetched over ssh.
         """
         line = ["twistd -n egclient"]
         token = shlex.quote(str(token_file))

@@ -67,13 +67,15 @@ class RelayLimits:
 class RelaySettings:
     """Where a relay listens and what it is for the world.
 
-    ``interface``: the address to listen on; ``::`` and the empty text: all. ``token_file``: None: the one of ``state``.
+    ``interface``: the address to listen on; ``::`` and the empty text: all; ``tcp_interface``: the one of TCP tunnels.
+    ``token_file``: None: the one of ``state``.
     """
 
     addresses: Addresses
     state: Path
     port: int = 7070
     interface: str = "127.0.0.1"
+    tcp_interface: str = "127.0.0.1"
     token_file: Path | None = None
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
@@ -116,7 +118,7 @@ class Relay(MultiService):
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
         self.tunnels = TunnelTable(reservations, self._room, reactor.seconds, self._ledger.changed)
-        tcp = TCPIngress(reactor, settings.interface, limits.tcp)
+        tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp)
         tcp.setServiceParent(self)
         self.tunnels.observers.append(tcp)
         self.door: Door | None = None

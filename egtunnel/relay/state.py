@@ -23,7 +23,7 @@ TOKEN_BYTES = 32
 SHORTEST_TOKEN = 16
 LONGEST_TOKEN = 1024
 LARGEST_LEDGER = 64 * 1024 * 1024
-DELAY = 1.0
+DELAY = 0.05
 """Seconds from a change to the moment it is written down, so that a hundred changes are one write."""
 RETRY = 10.0
 """Seconds until a write that failed is tried again."""

@@ -90,6 +90,7 @@ class Options(ConfiguredOptions):
     optParameters: ClassVar[list[list[Any]]] = [
         parameter("port", 7070, "TCP port for visitors over HTTP and for clients", port),
         parameter("interface", None, "address to listen on (default: loopback for localhost, else all)", interface),
+        parameter("tcp-interface", None, "address TCP tunnels listen on (default: as --interface)", interface),
         parameter("domain", "localhost", "domain below which public names are given", domain),
         parameter("public-url", None, "what visitors use when a TLS proxy stands in front: https://DOMAIN", public_url),
         parameter("link-path", "/connect", "path at which clients connect, the same on both sides", link_path),
@@ -121,12 +122,13 @@ class Options(ConfiguredOptions):
 
     def _settings(self) -> RelaySettings:
         scheme, _, public_port = self["public-url"] or ("http", "", self["port"])
-        local = is_local(self["domain"])
+        listen = self["interface"] or (LOOPBACK if is_local(self["domain"]) else all_addresses())
         return RelaySettings(
             addresses=Addresses(self["domain"], scheme, public_port, self["link-path"]),
             state=self["state"] or default_state(),
             port=self["port"],
-            interface=self["interface"] or (LOOPBACK if local else all_addresses()),
+            interface=listen,
+            tcp_interface=self["tcp-interface"] or listen,
             token_file=self["token-file"],
             limits=self._limits(),
         )

@@ -8,7 +8,7 @@ import attrs
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from egtunnel.errors import ClientAway, EgtunnelError, OverLimit
+from egtunnel.errors import ClientAway, EgtunnelError
 
 __all__ = ["WaitingLimits", "WaitingRoom"]
 
@@ -53,7 +53,7 @@ class WaitingRoom:
     def close(self) -> None:
         """Nobody will come back."""
         for on in list(self._waiting):
-            self.send_away(on, OverLimit("the relay is shutting down"))
+            self.send_away(on, ClientAway("the relay is shutting down"))
 
     def _empty(self, on: Hashable) -> list[Deferred[None]]:
         waiting = self._waiting.pop(on, {})

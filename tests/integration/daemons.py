@@ -88,7 +88,7 @@ class Daemon:
             return "\n".join(self.lines)
 
     def wait_for(self, pattern: str, seconds: float = PATIENCE, after: int = 0) -> re.Match[str]:
-        """The first line from number ``after`` on that matches; an AssertionError with the whole output if none comes."""
+        """The first line from number ``after`` on that matches; an AssertionError with all output if none comes."""
         deadline = time.monotonic() + seconds
         seen = after
         with self._news:

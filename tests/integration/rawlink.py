@@ -12,7 +12,7 @@ from struct import Struct, pack
 from typing import Any
 
 from egtunnel.mux.frames import HEADER, U16, U32, U32_U16, FrameType
-from tests.integration.daemons import PATIENCE, Relay
+from tests.integration.daemons import PATIENCE, Relay, until
 
 __all__ = [
     "BINARY",
@@ -73,9 +73,13 @@ def websocket_frame(
 
 
 def token_of(relay: Relay) -> str:
-    """The token that a relay of the test made for itself."""
-    (file,) = relay.home.glob("state/**/token")
-    return file.read_text().strip()
+    """The token that a relay of the test made for itself; it listens a moment before it has one."""
+    with until("the relay to make its token") as deadline:
+        while time.monotonic() < deadline:
+            for file in relay.home.glob("state/**/token"):
+                return file.read_text().strip()
+            time.sleep(0.02)
+    raise AssertionError("no token")
 
 
 class RawLink:

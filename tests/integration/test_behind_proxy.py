@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
 import socket
 import ssl
 import sys
@@ -19,6 +17,7 @@ import pytest
 from demo.site import PAGES
 from tests.client.certificates import Authority
 from tests.integration.daemons import ROOT, Client, Daemon, Relay, free_port, listening
+from tests.integration.programs import program
 from tests.proxies import certificate, haproxy_cfg, nginx_conf
 
 Start = Callable[[Daemon], Daemon]
@@ -45,14 +44,6 @@ class Behind:
         connection = self.connect("app.localhost")
         connection.request("GET", path, headers=headers)
         return connection.getresponse()
-
-
-def program(name: str) -> str:
-    """Where a system program is; skips the test where it is not installed."""
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 @pytest.fixture(params=["nginx", "haproxy"])

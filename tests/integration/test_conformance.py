@@ -24,6 +24,7 @@ def test_compare_finds_a_failure_a_difference_and_a_missing_case() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_the_conformance_suite_through_a_tunnel_gives_what_it_gives_direct(
     tmp_path: Path, start: Callable[[Daemon], Daemon]
 ) -> None:

@@ -39,8 +39,7 @@ def test_random_bytes_to_the_http_port_are_a_bad_request(house: House, seed: int
     with Connection(house.relay.port) as visitor:
         visitor.send(random.Random(seed).randbytes(AMOUNT))
         answer = visitor.answer()
-        assert answer.status in (400, 501)  # 501: no method begins like that
-        assert answer.error == "bad-request"
+        assert (answer.status, answer.error) == (400, "bad-request")
         assert visitor.rest() == b""
 
 
@@ -95,7 +94,7 @@ def test_mutated_requests_are_answered_or_ended(house: House) -> None:
         ("GET / HTTP/1.1\r\nHost: {host}\r\n" + "X-A: b\r\n" * 600 + "\r\n", 431),
         ("GET / HTTP/1.1\r\nHost: {host}\r\n" + "a" * 1_048_576 + ": b\r\n\r\n", 431),
         ("GET / HTTP/1.1\r\nHost: " + "a" * 1_048_576 + "\r\n\r\n", 431),
-        ("A" * 1_048_576, 501),
+        ("A" * 1_048_576, 400),
         ("GET / HTTP/1.1\r\nHost: {host}\r\nX-A: " + "a" * 1_048_576, 431),  # and no end of it
     ],
     ids=["target", "value", "600 headers", "name", "host", "method", "without end"],

@@ -307,8 +307,9 @@ def test_data_beyond_its_credit_ends_the_link_and_is_not_kept(house: House) -> N
         b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 100_000,
         b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 200_000,
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
     ],
-    ids=["garbage", "status", "two lengths", "headers", "header", "101 unasked"],
+    ids=["garbage", "status", "two lengths", "headers", "header", "101 unasked", "100 for ever"],
 )
 def test_an_upstream_that_answers_nonsense_is_a_bad_gateway(house: House, answer: bytes) -> None:
     """The visitor gets 502 with its name; the client, which only carries bytes, stays."""

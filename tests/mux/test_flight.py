@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from egtunnel.errors import FlowControlError
-from egtunnel.mux.flight import ACK_EVERY, GAIN, Flight
+from egtunnel.mux.flight import ACK_EVERY, ALONE, GAIN, Flight
 from egtunnel.mux.mux import Mux, MuxLimits
 from egtunnel.mux.windows import MAX_WINDOW
 from tests.mux.wire import a_mux, accepted, ack, data, fault_in, goaway, kinds, message, opened, ping, pong, sent
@@ -22,9 +22,16 @@ def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
     """The floor, which is enough on any short path."""
     flight = Flight(FLOOR)
     flight.sent = 100_000
-    assert flight.room == FLOOR - 100_000
+    assert flight.room(crowded=True) == FLOOR - 100_000
     flight.acknowledge(60_000, 0.0, 0.0)
-    assert flight.room == FLOOR - 40_000
+    assert flight.room(crowded=True) == FLOOR - 40_000
+
+
+def test_a_channel_alone_gets_several_times_as_much() -> None:
+    """It delays nobody, and a single download is the faster for it."""
+    flight = Flight(FLOOR)
+    assert flight.room(crowded=True) == FLOOR
+    assert flight.room(crowded=False) == ALONE * FLOOR
 
 
 @pytest.mark.parametrize("position", [9, 101])
@@ -85,7 +92,7 @@ def test_data_waits_for_room_and_nothing_else_does() -> None:
 
 
 def test_what_came_is_acknowledged_after_so_many_bytes_at_the_latest() -> None:
-    """Every 32,768 counted bytes, headers included."""
+    """Every 16,384 counted bytes, headers included."""
     mux = a_mux()
     accepted(mux)
     told = 8 + 6  # the OPEN

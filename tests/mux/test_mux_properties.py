@@ -25,7 +25,7 @@ STEPS = st.lists(
 
 def prepared(role: Role, **limits: int) -> Mux:
     """A mux with one channel of ours that is accepted, and one that is not yet."""
-    mux = a_mux(role, **limits)
+    mux = a_mux(role, None, **limits)
     opened(mux)
     mux.open(b"{}")
     sent(mux)

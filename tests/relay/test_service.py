@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
@@ -37,9 +38,13 @@ class RelayTests(SynchronousTestCase):
         self.reactor = Reactor(20_000)
         self.said: list[str] = []
         self.fatal: list[EgtunnelError] = []
-        self.settings = RelaySettings(
-            Addresses("localhost", "http", 7070), Path(self.mktemp()).absolute(), limits=RelayLimits()
-        )
+        self.settings = RelaySettings(Addresses("localhost", "http", 7070), self.folder(), limits=RelayLimits())
+
+    def folder(self) -> Path:
+        """A path of which nothing is there yet; trial's own ``mktemp`` would stay behind in the working directory."""
+        above = TemporaryDirectory()
+        self.addCleanup(above.cleanup)
+        return Path(above.name) / "state"
 
     def relay(self, **changes: Any) -> Relay:
         self.settings = attrs.evolve(self.settings, **changes)
@@ -119,7 +124,7 @@ class RelayTests(SynchronousTestCase):
 
     def test_a_state_folder_that_cannot_be_used_is_fatal(self) -> None:
         """As is a token file that is not there."""
-        file = Path(self.mktemp())
+        file = self.folder()
         file.write_text("")
         for changes in ({"state": file / "relay"}, {"token_file": file / "none"}, {"token_file": file}):
             relay = self.relay(**changes)
@@ -127,11 +132,11 @@ class RelayTests(SynchronousTestCase):
             self.assertEqual(len(self.fatal), 1, changes)
             self.fatal.clear()
             self.successResultOf(relay.stopService())
-            self.settings = attrs.evolve(self.settings, state=Path(self.mktemp()).absolute(), token_file=None)
+            self.settings = attrs.evolve(self.settings, state=self.folder(), token_file=None)
 
     def test_a_token_file_opens_the_relay_instead_of_its_own(self) -> None:
         """A credential of systemd; no token is made in the state folder."""
-        file = Path(self.mktemp())
+        file = self.folder()
         file.write_text("a-token-of-the-administrator\n")
         file.chmod(0o400)
         relay = self.started(token_file=file)
@@ -143,13 +148,13 @@ class RelayTests(SynchronousTestCase):
         link.receiver.link_message(message_frame(Hello("a-token-of-the-administrator", "one")))
         self.assertEqual(len(relay.door.sessions), 1)
 
-    def test_a_tcp_tunnel_opens_a_port_that_is_free_and_its_release_closes_it(self) -> None:
-        """The first of the range is another program's; the relay's own interface is used."""
-        relay = self.started()
+    def test_a_tcp_tunnel_opens_a_port_that_is_free(self) -> None:
+        """The first of the range is another program's; the interface is that of TCP tunnels."""
+        relay = self.started(tcp_interface="127.0.0.2")
         link = self.enter(relay)
         self.claim(link, kind="tcp")
         port, _, backlog, interface = self.reactor.tcpServers[-1]
-        self.assertEqual((port, backlog, interface), (20_001, 1024, "127.0.0.1"))
+        self.assertEqual((port, backlog, interface), (20_001, 1024, "127.0.0.2"))
 
     def test_names_outlive_the_relay(self) -> None:
         """What was claimed is known after a restart, ports stand again, and visitors can wait there."""

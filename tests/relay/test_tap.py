@@ -33,6 +33,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
         state=default_state(),
         port=7070,
         interface="127.0.0.1",
+        tcp_interface="127.0.0.1",
         token_file=None,
         limits=RelayLimits(),
     )
@@ -43,6 +44,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
     given: dict[str, tuple[str, Any]] = {
         "port": ("8000", lambda s: s.port == 8000),
         "interface": ("127.0.0.2", lambda s: s.interface == "127.0.0.2"),
+        "tcp-interface": ("127.0.0.3", lambda s: s.tcp_interface == "127.0.0.3"),
         "domain": ("Example.com.", lambda s: s.addresses.domain == "example.com"),
         "public-url": ("https://example.com", lambda s: (s.addresses.scheme, s.addresses.port) == ("https", 443)),
         "link-path": ("/link", lambda s: s.addresses.link_path == "/link"),
@@ -53,10 +55,10 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "token-file": (str(tmp_path / "t"), lambda s: s.token_file == tmp_path / "t"),
         "max-clients": ("2", lambda s: s.limits.admission.clients == 2),
         "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
-        "max-visitors": ("4", lambda s: s.limits.http.visitors == 4),
-        "head-timeout": ("5", lambda s: s.limits.http.head_timeout == 5),
-        "idle-timeout": ("6", lambda s: s.limits.http.idle_timeout == 6),
-        "response-timeout": ("7", lambda s: s.limits.http.response_timeout == 7),
+        "max-visitors": ("4", lambda s: s.limits.http.connections == 4),
+        "head-timeout": ("5", lambda s: s.limits.http.head_wait == 5),
+        "idle-timeout": ("6", lambda s: s.limits.http.keep_alive == 6),
+        "response-timeout": ("7", lambda s: s.limits.http.answer == 7),
         "memory": ("8", lambda s: s.limits.memory == 8 * MIB),
         "session-memory": ("9", lambda s: s.limits.session_memory == 9 * MIB),
     }
@@ -79,6 +81,14 @@ def test_the_interface_follows_the_domain() -> None:
     assert settings("--domain", "tunnels.localhost").interface == "127.0.0.1"
     assert settings("--domain", "example.com", "--interface", "127.0.0.1").interface == "127.0.0.1"
     assert settings("--interface", "[::1]").interface == "::1"
+
+
+def test_tcp_tunnels_stand_where_the_rest_does_unless_said_otherwise() -> None:
+    """Behind a TLS proxy HTTP is for this machine only, and TCP tunnels are for the world."""
+    behind = ["--domain", "example.com", "--interface", "127.0.0.1"]
+    assert settings(*behind).tcp_interface == "127.0.0.1"
+    apart = settings(*behind, "--tcp-interface", "::")
+    assert (apart.interface, apart.tcp_interface) == ("127.0.0.1", "::")
 
 
 def test_tcp_ports_may_be_one_or_none() -> None:

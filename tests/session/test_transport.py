@@ -271,7 +271,7 @@ class EndpointTests(SynchronousTestCase):
         pair = SessionPair()
         endpoint = ChannelEndpoint(lambda: pair.relay.session, {"tunnel": 1})
         verifyObject(IStreamClientEndpoint, endpoint)
-        protocol: Any = self.successResultOf(endpoint.connect(Factory.forProtocol(Recorder)))  # type: ignore[arg-type]
+        protocol: Any = self.successResultOf(endpoint.connect(Factory.forProtocol(Recorder)))
         protocol.transport.write(b"GET /")
         messages = pair.relay.link.messages
         pair.clock.advance(0)
@@ -286,7 +286,7 @@ class EndpointTests(SynchronousTestCase):
         """The far side's reset before accepting reaches the protocol as its error."""
         pair = SessionPair()
         endpoint = ChannelEndpoint(lambda: pair.relay.session, {})
-        protocol: Any = self.successResultOf(endpoint.connect(Factory.forProtocol(Recorder)))  # type: ignore[arg-type]
+        protocol: Any = self.successResultOf(endpoint.connect(Factory.forProtocol(Recorder)))
         pair.carry()
         pair.client.opened[0][0].reset(UpstreamRefused("nobody listens"))
         pair.carry()
@@ -298,4 +298,4 @@ class EndpointTests(SynchronousTestCase):
         pair.cut()
         for session in (None, pair.relay.session):
             endpoint = ChannelEndpoint(lambda session=session: session, {})  # type: ignore[misc]
-            self.failureResultOf(endpoint.connect(Factory.forProtocol(Recorder)), LinkLost)  # type: ignore[arg-type]
+            self.failureResultOf(endpoint.connect(Factory.forProtocol(Recorder)), LinkLost)

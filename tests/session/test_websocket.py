@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 import pytest
-from autobahn.websocket.xormasker import create_xor_masker
+from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -108,8 +108,8 @@ class LinkTests(SynchronousTestCase):
         self.clock = Clock()
         self.failures: list[str] = []
         self.links: dict[str, Any] = {}
-        server_factory = link_server_factory(self.on_link("relay"), self.limits, self.clock)
-        client_factory = link_client_factory(
+        server_factory: Any = link_server_factory(self.on_link("relay"), self.limits, self.clock)
+        client_factory: Any = link_client_factory(
             "ws://relay.example:7070/connect", self.on_link("client"), self.failures.append, self.limits, self.clock
         )
         self.server: Any = server_factory.buildProtocol(None)
@@ -268,7 +268,7 @@ class HandshakeTests(SynchronousTestCase):
             "ws://relay.example/", lambda _: None, failures.append, LinkLimits(handshake=3), clock
         )
         client: Any = factory.buildProtocol(None)  # type: ignore[arg-type]
-        transport = FakeTransport(client, False)
+        transport: Any = FakeTransport(client, False)
         client.makeConnection(transport)
         clock.advance(2.9)
         self.assertFalse(transport.disconnecting or transport.disconnected)

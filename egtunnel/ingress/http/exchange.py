@@ -149,7 +149,8 @@ class Exchange:
             upstream.abandon()
             return
         self._send_on(upstream)
-        self._responder.resume_request()
+        if not upstream.full:
+            self._responder.resume_request()
 
     def _not_connected(self, reason: Failure) -> None:
         self._dialed()

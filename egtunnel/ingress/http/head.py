@@ -206,7 +206,7 @@ class ResponseHead:
         self.to_close = False
         self.keep_alive = True
         self.idle: float | None = None
-        self.upgrade: list[bytes] = []
+        self.upgrade: tuple[bytes, ...] = ()
 
 
 def read_response(
@@ -260,11 +260,11 @@ def _frame_response(head: ResponseHead, found: dict[int, bytes], version: str, t
 
 
 def _connection_of_response(head: ResponseHead, found: dict[int, bytes]) -> None:
-    options = list_members(found.get(CONNECTION, b""))
-    head.upgrade = list_members(found.get(UPGRADE, b""))
-    named = set(options) - _CONNECTION_OPTIONS
+    named = set(list_members(found.get(CONNECTION, b""))) - _CONNECTION_OPTIONS
     if named:
         head.fields = without(head.fields, named)
-    match = _TIMEOUT.search(found.get(KEEP_ALIVE, b""))
+    if UPGRADE in found:
+        head.upgrade = list_members(found[UPGRADE])
+    match = _TIMEOUT.search(found[KEEP_ALIVE]) if KEEP_ALIVE in found else None
     if match is not None:
         head.idle = float(match[1])

@@ -63,7 +63,7 @@ _NOT_IN_TRAILERS = frozenset(
 )
 """Framing, routing, authentication and the like have no place in trailers (RFC 9110 section 6.5.1)."""
 
-_CACHED_NAME = 64  # longer names are nobody's; the cache holds only short ones, so that it stays small
+_CACHED = 64  # bytes; longer ones are rare, and a cache of short ones stays small
 
 
 def _kind_of_request(name: bytes) -> int:
@@ -86,17 +86,24 @@ _cached_response_kind = lru_cache(maxsize=1024)(_kind_of_response)
 
 def request_kind(name: bytes) -> int:
     """What is done with a header of a request."""
-    return _cached_request_kind(name) if len(name) < _CACHED_NAME else _kind_of_request(name)
+    return _cached_request_kind(name) if len(name) < _CACHED else _kind_of_request(name)
 
 
 def response_kind(name: bytes) -> int:
     """What is done with a header of a response."""
-    return _cached_response_kind(name) if len(name) < _CACHED_NAME else _kind_of_response(name)
+    return _cached_response_kind(name) if len(name) < _CACHED else _kind_of_response(name)
 
 
-def list_members(value: bytes) -> list[bytes]:
+def _members(value: bytes) -> tuple[bytes, ...]:
+    return tuple(member for part in value.lower().split(b",") if (member := part.strip(b" \t")))
+
+
+_cached_members = lru_cache(maxsize=256)(_members)
+
+
+def list_members(value: bytes) -> tuple[bytes, ...]:
     """The members of a comma-separated header, in lower case."""
-    return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
+    return _cached_members(value) if len(value) < _CACHED else _members(value)
 
 
 def without(fields: Fields, names: Iterable[bytes]) -> Fields:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
-from twisted.logger import Logger
 
 from egtunnel.ingress.http.farewell import TurnedAway
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -26,7 +25,6 @@ class HTTPIngress(ServerFactory):
     """
 
     noisy = False
-    log = Logger()
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ NO_LINK = Refusal(
     426,
     "upgrade-required",
     "This is where egtunnel clients connect, by WebSocket.",
-    headers=((b"Upgrade", b"websocket"),),
+    headers=((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
 )
 
 

@@ -69,6 +69,7 @@ def send_start(responder: IResponder, line: str) -> None:
     text = (
         "<p>This is an egtunnel relay. It gives a service that nobody outside can reach a public address.</p>\n"
         f"<p>To connect a client, next to a service on port 8080:</p>\n<pre>{escape(line)}</pre>\n"
-        "<p>The client asks for a token unless it finds one by itself: the relay's owner has it.</p>"
+        "<p>It needs the relay's token, in EGTUNNEL_TOKEN or by --token-file; on the relay's own machine it finds it "
+        "by itself.</p>"
     )
     send_page(responder, 200, HTML, document("egtunnel", text))

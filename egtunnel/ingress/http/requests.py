@@ -118,9 +118,10 @@ class RequestReader(Reader):
         self._head = head = read_request(
             parser.get_method(), self._url, parser.get_http_version(), parser.should_keep_alive(), fields
         )
+        self._fed = max(0, self._fed - self._size()) if head.chunked else 0  # what of this read is behind the head
         self._fields = []
         self._in_head = False
-        self._fed = self._got = 0
+        self._got = 0
         self._add(head)
 
     def on_message_complete(self) -> None:
@@ -149,14 +150,13 @@ class RequestReader(Reader):
         self._url = b""
         self._begin()
 
+    def _size(self) -> int:
+        """Of the head, all but exactly: blanks around values are not in it."""
+        return len(self._url) + 20 + sum(len(name) + len(value) + 4 for name, value in self._fields)
+
     def _too_large(self) -> bool:
-        size = len(self._url)
-        for name, value in self._fields:
-            length = len(name) + len(value) + 4
-            if length > self._limits.header:
-                return True
-            size += length
-        return size > self._limits.head
+        longest = max((len(name) + len(value) for name, value in self._fields), default=0)
+        return longest > self._limits.header or self._size() > self._limits.head
 
     def _check_head(self) -> None:
         """After a feed that left a head incomplete."""
@@ -183,10 +183,21 @@ class RequestReader(Reader):
 
 
 class _Body:
-    """The callbacks of a reader that are for a body: for a parser that has been shown another head."""
+    """The callbacks of a parser that was shown another head, for the sake of one body; what follows it is not read."""
 
     def __init__(self, reader: RequestReader) -> None:
-        self.on_header = reader.on_header
-        self.on_body = reader.on_body
-        self.on_chunk_header = reader.on_chunk_header
-        self.on_message_complete = reader.on_body_complete
+        self._reader = reader
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._reader.on_header(name, value)
+
+    def on_body(self, data: bytes) -> None:
+        if not self._reader.stopped:
+            self._reader.on_body(data)
+
+    def on_chunk_header(self) -> None:
+        self._reader.on_chunk_header()
+
+    def on_message_complete(self) -> None:
+        if not self._reader.stopped:
+            self._reader.on_body_complete()

@@ -53,8 +53,8 @@ class IVisitorConnection(Interface):
     def response_over(keep: bool) -> None:
         """The response is complete; ``keep``: another may follow on this connection."""
 
-    def break_off() -> None:
-        """Cut the connection."""
+    def break_off(flush: bool = False) -> None:
+        """Cut the connection; with ``flush`` only after what was written has left."""
 
     def become_half() -> Half:
         """Stop speaking HTTP: the connection as one end of a splice."""
@@ -75,6 +75,7 @@ class HTTP1Responder:
         "_connection",
         "_head",
         "_keep",
+        "_marked",
         "_mute",
         "_wants_keep",
         "closing",
@@ -97,6 +98,7 @@ class HTTP1Responder:
         self._keep = False
         self._chunked = False
         self._mute = False
+        self._marked = False
         self.started = False
 
     def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
@@ -129,6 +131,7 @@ class HTTP1Responder:
         else:
             lines.append(b"\r\n")
         self._keep = keep
+        self._marked = self._chunked or length is not None
         self.written += 1
         self.transport.write(b"".join(lines))
 
@@ -152,8 +155,12 @@ class HTTP1Responder:
         self._connection.response_over(self._keep)
 
     def abort(self, error: EgtunnelError) -> None:
-        """Cut the connection: a body without its end is the only sign HTTP/1 has."""
-        self._connection.break_off()
+        """End the connection short of the body's end, the only sign HTTP/1 has.
+
+        What came so far leaves first, where length or chunks show that more was to come; a body that the end of the
+        connection ends has to be cut off.
+        """
+        self._connection.break_off(flush=self._marked)
 
     def switch(self, status: int, reason: bytes, fields: Fields) -> Half:
         """Write the 101 and leave HTTP."""

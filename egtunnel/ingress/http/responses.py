@@ -148,6 +148,12 @@ class ResponseReader(Reader):
         else:
             super().on_body(data)
 
+    def on_chunk_header(self) -> None:
+        if self.complete:
+            self.clean = False
+        else:
+            super().on_chunk_header()
+
     def on_message_complete(self) -> None:
         if self._head is None:
             self._begin()  # an informational response; the next head follows

@@ -53,13 +53,14 @@ class UpstreamConnection:
     """Sends one request at a time and reads its response.
 
     ``idle_since`` and ``idle_until`` belong to the pool. ``untouched``: nothing has come for the present request.
+    ``full``: the transport takes no more for now.
     """
 
     __slots__ = (
+        "_answered",
         "_deadline",
         "_ended_by_us",
         "_exchange",
-        "_full",
         "_half",
         "_home",
         "_limits",
@@ -68,6 +69,7 @@ class UpstreamConnection:
         "_reader",
         "_request_sent",
         "factory",
+        "full",
         "idle_since",
         "idle_until",
         "transport",
@@ -87,26 +89,26 @@ class UpstreamConnection:
         self._half: Half | None = None
         self._lost = False
         self._ended_by_us = False
-        self._full = False
+        self.full = False
         self._paused = False
-        self._request_sent = False
+        self._request_sent = self._answered = False
 
     # -- for an exchange
 
     def begin(self, exchange: Waiting, request: bytes, to_head: bool) -> None:
         """Send the head of a request; ``request_sent`` has to follow after the body."""
         self._exchange = exchange
-        self._request_sent = False
+        self._request_sent = self._answered = False
         self.untouched = True
         self._reader.expect(to_head)
         self.transport.write(request)
-        if self._full:
+        if self.full:
             exchange.upstream_full(True)
 
     def request_sent(self) -> None:
         """The whole request was written: the upstream has ``answer`` seconds from now."""
         self._request_sent = True
-        if not self._full:
+        if not self.full:
             self._deadline.set(self._limits.answer)
 
     def pause(self) -> None:
@@ -191,7 +193,9 @@ class UpstreamConnection:
                 exchange.response_body(event)
             elif isinstance(event, ResponseHead):
                 if event.status >= 200:
-                    self._deadline.clear()
+                    self._answered = True
+                    if not self.full:
+                        self._deadline.clear()
                 exchange.response_head(event)
             elif isinstance(event, End):
                 self._end(exchange, event)
@@ -227,17 +231,17 @@ class UpstreamConnection:
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
-        self._full = True
+        self.full = True
         if self._exchange is not None:
             self._deadline.set(self._limits.stall)
             self._exchange.upstream_full(True)
 
     def resumeProducing(self) -> None:
         """The transport's buffer has emptied."""
-        self._full = False
+        self.full = False
         self._deadline.clear()
         if self._exchange is not None:
-            if self._request_sent and self.untouched:
+            if self._request_sent and not self._answered:
                 self._deadline.set(self._limits.answer)
             self._exchange.upstream_full(False)
 

@@ -180,13 +180,17 @@ class VisitorConnection:
                         break
                     self._feed_held()
                     continue
-                if type(queue[0]) is RequestHead and (self._exchange is not None or self._full):
+                if (self._exchange is not None or self._full) and self._of_the_next(queue[0]):
                     break
                 self._take(queue.popleft())
         finally:
             self._running = False
         if self._successor is None:
             self._look()
+
+    def _of_the_next(self, event: Event) -> bool:
+        """Whether an event is about a request that has to wait for the present one."""
+        return type(event) is RequestHead or (type(event) is Refusal and self._complete)
 
     def _feed_held(self) -> None:
         data = b"".join(self._held)
@@ -269,12 +273,14 @@ class VisitorConnection:
         if not self._running:
             self._run()
 
-    def break_off(self) -> None:
-        """Cut the connection, so that nobody takes the response for complete."""
+    def break_off(self, flush: bool = False) -> None:
+        """Cut the connection, so that nobody takes the response for complete; ``flush``: once all has left."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.cancel()
-        if not self._lost:
+        if flush:
+            self._end(linger=not self._complete)
+        elif not self._lost:
             self._leave_http(Farewell(self._site.clock, self._site.limits, linger=False))
             abort(self.transport, ChannelClosed())
 

@@ -49,7 +49,9 @@ def test_an_underscore_host_is_no_host() -> None:
     assert request_kind(b"Keep_Alive") == DROP
 
 
-@pytest.mark.parametrize("name", [b"Cookie", b"Authorization", b"X_Custom", b"Forwarded-Foo", b"X-Forward", b"Expect-CT"])
+@pytest.mark.parametrize(
+    "name", [b"Cookie", b"Authorization", b"X_Custom", b"Forwarded-Foo", b"X-Forward", b"Expect-CT"]
+)
 def test_other_headers_pass(name: bytes) -> None:
     """Whatever their case, and however long."""
     assert request_kind(name) == PASS
@@ -103,11 +105,17 @@ def test_no_tunnel_sets_a_cookie_for_all_tunnels(value: bytes, expected: bytes) 
 
 def test_framing_routing_and_credentials_are_no_trailers() -> None:
     """RFC 9110 section 6.5.1."""
-    fields = [(b"Content-Length", b"1"), (b"host", b"a"), (b"Authorization", b"x"), (b"X-Sum", b"1"), (b"Content_Length", b"2")]
+    fields = [
+        (b"Content-Length", b"1"),
+        (b"host", b"a"),
+        (b"Authorization", b"x"),
+        (b"X-Sum", b"1"),
+        (b"Content_Length", b"2"),
+    ]
     assert trailers_to_pass([*fields, (b"X-Forwarded-For", b"6.6.6.6")]) == [(b"X-Sum", b"1")]
 
 
 def test_lists_are_read_in_lower_case_and_without_empty_members() -> None:
     """RFC 9110 section 5.6.1."""
-    assert list_members(b" Close,, Keep-Alive\t,") == [b"close", b"keep-alive"]
+    assert list_members(b" Close,, Keep-Alive\t,") == (b"close", b"keep-alive")
     assert without([(b"X-A", b"1"), (b"x-b", b"2")], [b"x-a"]) == [(b"x-b", b"2")]

@@ -138,7 +138,7 @@ class Pipe:
             self.producer = None
             self.protocol.connectionLost(reason)
 
-    def reset(self, error: Exception | None = None) -> None:
+    def break_off(self, error: Exception | None = None) -> None:
         """The other end breaks the connection."""
         self.end(Failure(error or ConnectionLost()))
 
@@ -170,6 +170,7 @@ class Endpoint:
         def connected(_: object) -> Any:
             protocol = protocolFactory.buildProtocol(None)
             pipe = Pipe(protocol)
+            pipe.stuck = tunnel.stuck
             tunnel.upstreams.append(pipe)
             protocol.makeConnection(pipe)
             return protocol
@@ -195,7 +196,7 @@ class Tunnel:
         self.dials = 0
         self.failure: Exception | None = None
         self.denial: Exception | None = None
-        self.held = False
+        self.held = self.stuck = False
         self.waiting: Deferred[Any] = Deferred()
         self.cancelled: list[Any] = []
 
