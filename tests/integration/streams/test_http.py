@@ -1,165 +1,21 @@
-"""HTTP as real programs use it: WebSockets, events one by one, pipelining, Expect, HEAD, ranges, HTTP/1.0."""
+"""Events one by one, pipelining, Expect, HEAD, ranges, trailers, HTTP/1.0."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import contextlib
 import hashlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.daemons import Client, Relay
+from tests.integration.daemons import Relay
 from tests.integration.programs import curl
 from tests.integration.rawhttp import Connection, ask
-from tests.integration.upstreams import Nginx, Upstream
-from tests.integration.websockets import Conversation, echo_through
-from tests.integration.wstest import echo_server
-
-Serve = Callable[[socket.socket], None]
-Share = Callable[[Serve], str]
-PATIENCE = 120.0
-
-
-@pytest.fixture(scope="module")
-def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
-    """One relay for all these tests; its log is calm at the end."""
-    running = Relay(tmp_path_factory.mktemp("streams"))
-    try:
-        yield running.ready()
-        running.assert_calm()
-    finally:
-        running.end()
-
-
-@pytest.fixture(scope="module")
-def site(relay: Relay, nginx: Nginx) -> Iterator[str]:
-    """The Host of a tunnel to nginx."""
-    client = Client(relay, "--local", str(nginx.port), "--name", "site")
-    try:
-        client.url()
-        yield relay.host("site")
-        client.assert_calm()
-    finally:
-        client.end()
-
-
-@pytest.fixture
-def share(relay: Relay, connect: Callable[..., Client]) -> Iterator[Share]:
-    """``share(serve)``: the Host of a tunnel to a service that does this with each connection."""
-    with contextlib.ExitStack() as stack:
-
-        def make(serve: Serve) -> str:
-            service = stack.enter_context(Upstream(serve))
-            client = connect("--local", str(service.port))
-            stack.callback(client.assert_calm)
-            return client.url().removeprefix("http://")
-
-        yield make
-
-
-def head_of(connection: socket.socket) -> bytes:
-    """A request without a body, read byte by byte, so that the next one stays in the socket."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1)
-        if not piece:
-            raise ConnectionError("the connection ended")
-        data += piece
-    return data
-
-
-def request(host: str, path: str = "/", method: str = "GET", version: str = "1.1", extra: str = "") -> bytes:
-    """The bytes of a request without a body."""
-    return f"{method} {path} HTTP/{version}\r\nHost: {host}\r\n{extra}\r\n".encode()
-
-
-# -- WebSockets
-
-
-@pytest.fixture(scope="module")
-def echo(relay: Relay) -> Iterator[str]:
-    """The Host of a tunnel to Autobahn's echo server."""
-    server, port = echo_server(relay.home)
-    client = Client(relay, "--local", str(port), "--name", "echo")
-    try:
-        client.url()
-        yield relay.host("echo")
-        client.assert_calm()
-    finally:
-        client.end()
-        server.end()
-
-
-@pytest.mark.parametrize("count", [100, pytest.param(500, marks=pytest.mark.soak)])
-def test_many_websockets_echo_through_one_tunnel(relay: Relay, echo: str, count: int) -> None:
-    """All open at once; messages from 1 byte to 100 KB, the closing handshake, and the end come through."""
-    before = relay.descriptors()
-    asyncio.run(echo_through(relay.port, echo, count, [1, 125, 126, 4096, 65_535, 100_000, 10], PATIENCE))
-    assert relay.descriptors() < before + count
-
-
-def test_a_large_message_comes_back(relay: Relay, echo: str) -> None:
-    """16 MiB in one message."""
-    asyncio.run(echo_through(relay.port, echo, 1, [16 << 20], PATIENCE))
-
-
-def test_a_websocket_by_path(relay: Relay, echo: str) -> None:
-    """On the relay's own host, as it is used where there is no wildcard name: only the path differs."""
-    assert echo.startswith("echo.")
-    visitor = Connection(relay.port)
-    with visitor:
-        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        visitor.send(request(f"localhost:{relay.port}", "/echo/", extra=upgrade + key))
-        answer = visitor.answer()
-        assert answer.status == 101
-        assert answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-
-
-def test_words_sent_with_the_upgrade_are_not_lost(relay: Relay, share: Share) -> None:
-    """What either side says in one breath with the heads belongs to the new protocol."""
-
-    def serve(connection: socket.socket) -> None:
-        head_of(connection)
-        connection.sendall(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: talk\r\n\r\nservice first;")
-        while data := connection.recv(65_536):
-            connection.sendall(data.upper())
-
-    with Connection(relay.port) as visitor:
-        visitor.send(request(share(serve), extra="Connection: upgrade\r\nUpgrade: talk\r\n") + b"visitor first;")
-        assert visitor.answer().status == 101
-        visitor.send(b"and more")
-        visitor.finish()
-        assert visitor.rest() == b"service first;VISITOR FIRST;AND MORE"
-
-
-def test_a_websocket_whose_service_goes_away_ends(relay: Relay, share: Share) -> None:
-    """The visitor sees the end of the connection."""
-
-    def serve(connection: socket.socket) -> None:
-        key = re.search(rb"Sec-WebSocket-Key: (\S+)", head_of(connection))
-        assert key is not None
-        accept = base64.b64encode(hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-        connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
-        connection.recv(2)
-
-    async def visit(host: str) -> None:
-        conversation = await Conversation.begin(relay.port, host)
-        await conversation.send(b"hello")
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await asyncio.wait_for(conversation.receive(), PATIENCE)
-
-    asyncio.run(visit(share(serve)))
-
+from tests.integration.streams.talk import PATIENCE, Share, head_of, request
+from tests.integration.upstreams import Nginx
 
 # -- streams
 

@@ -1,0 +1,1 @@
+"""HTTP as real programs use it, through one relay."""
