@@ -15,8 +15,8 @@ ACK_EVERY = 16_384
 """A receiver acknowledges after so many counted bytes at the latest."""
 GAIN = 2.0
 """So many times bandwidth x delay may be under way; above 1, so that the measured bandwidth can grow."""
-ALONE = 3
-"""One channel that alone has something to send delays nobody: it may have so many times the limit under way."""
+STRETCH = 3
+"""So many times the limit may be under way for a newcomer, which sends little, or for a channel that is alone."""
 FORGET = 0.9
 """What is left of an old bandwidth with each new measurement that is lower."""
 
@@ -39,12 +39,9 @@ class Flight:
         self.acked = 0
         self.limit = floor
 
-    def room(self, crowded: bool) -> int:
-        """How many bytes more may leave now; may be negative.
-
-        ``crowded``: more than one channel has something to send.
-        """
-        return (self.limit if crowded else ALONE * self.limit) - self.sent + self.acked
+    def room(self, urgent: bool) -> int:
+        """How many bytes more may leave now; may be negative. ``urgent``: those of ``Turns.urgent``."""
+        return (STRETCH * self.limit if urgent else self.limit) - self.sent + self.acked
 
     def acknowledge(self, position: int, now: float, round_trip: float) -> None:
         """The peer has everything up to ``position``; times in seconds. Raises FlowControlError if that cannot be."""

@@ -51,7 +51,7 @@ class Outbound:
             or self._credits
             or self._uncounted
             or self._ack is not None
-            or (self.turns and self.flight.room(self.turns.crowded) > 0)
+            or (self.turns and self.flight.room(self.turns.urgent) > 0)
         )
 
     def control(self, frame: bytes) -> None:
@@ -107,9 +107,8 @@ class Outbound:
             self._control.clear()
             self._control_size = 0
         self.served.clear()
-        limit = min(limit, flight.room(self.turns.crowded))
         turns = self.turns
-        while limit > 0 and turns:
+        while limit > 0 and turns and flight.room(turns.urgent) > 0:
             channel = turns.next()
             if channel.state is not ChannelState.CLOSED:
                 size = min(channel.queued, channel.send.credit, self._quantum if turns else MAX_PAYLOAD)

@@ -30,9 +30,11 @@ class Turns:
         return bool(self._fresh or self._waiting)
 
     @property
-    def crowded(self) -> bool:
-        """Whether more than one channel waits for its turn."""
-        return len(self._fresh) + len(self._waiting) > 1
+    def urgent(self) -> bool:
+        """Whether the next turn is a newcomer's, or that of the only one who has something to send."""
+        if self._fresh:
+            return self._row < FRESH_IN_A_ROW or not self._waiting
+        return len(self._waiting) == 1
 
     def join(self, channel: Channel) -> None:
         """``channel`` has become sendable; joining twice changes nothing."""

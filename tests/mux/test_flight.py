@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from egtunnel.errors import FlowControlError
-from egtunnel.mux.flight import ACK_EVERY, ALONE, GAIN, Flight
+from egtunnel.mux.flight import ACK_EVERY, GAIN, STRETCH, Flight
 from egtunnel.mux.mux import Mux, MuxLimits
 from egtunnel.mux.windows import MAX_WINDOW
 from tests.mux.wire import a_mux, accepted, ack, data, fault_in, goaway, kinds, message, opened, ping, pong, sent
@@ -22,16 +22,32 @@ def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
     """The floor, which is enough on any short path."""
     flight = Flight(FLOOR)
     flight.sent = 100_000
-    assert flight.room(crowded=True) == FLOOR - 100_000
+    assert flight.room(urgent=False) == FLOOR - 100_000
     flight.acknowledge(60_000, 0.0, 0.0)
-    assert flight.room(crowded=True) == FLOOR - 40_000
+    assert flight.room(urgent=False) == FLOOR - 40_000
 
 
-def test_a_channel_alone_gets_several_times_as_much() -> None:
-    """It delays nobody, and a single download is the faster for it."""
+def test_for_what_is_urgent_the_limit_is_stretched() -> None:
+    """A channel alone delays nobody, and a newcomer sends little."""
     flight = Flight(FLOOR)
-    assert flight.room(crowded=True) == FLOOR
-    assert flight.room(crowded=False) == ALONE * FLOOR
+    assert flight.room(urgent=False) == FLOOR
+    assert flight.room(urgent=True) == STRETCH * FLOOR
+
+
+def test_a_newcomer_need_not_wait_until_a_download_is_acknowledged() -> None:
+    """With two downloads as far under way as they may, its first bytes leave at once, and the downloads still wait."""
+    mux = a_mux(flight=FLOOR)
+    downloads = [accepted(mux, number) for number in (1, 3)]
+    for channel in downloads:
+        mux.write(channel, bytes(200_000))
+    mux.frames_to_send(1 << 20)
+    assert mux.flight.room(urgent=False) <= 0
+    assert not mux.has_frames
+    newcomer = accepted(mux, 5)
+    sent(mux)
+    mux.write(newcomer, b"hello")
+    assert [(frame.channel, frame.payload) for frame in sent(mux) if frame.type == 4] == [(5, b"hello")]
+    assert not mux.has_frames
 
 
 @pytest.mark.parametrize("position", [9, 101])
