@@ -14,6 +14,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import write_now
 from egtunnel.errors import ChannelClosed, ChannelReset, EgtunnelError, UpstreamBroke
 from egtunnel.interfaces import Dialer, Visitor
 
@@ -66,7 +67,7 @@ class Half(Protocol):
         if self.peer is None:
             self._early.append(data)  # bounded: the transport was paused before, so at most one read comes
         else:
-            self.peer.transport.write(data)  # type: ignore[union-attr]
+            write_now(self.peer.transport, data)
 
     def readConnectionLost(self) -> None:
         self.read_ended = True

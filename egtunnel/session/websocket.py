@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IProtocolFactory, IPushProducer, IReacto
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import write_now
 from egtunnel.interfaces import ILink, ILinkReceiver
 
 __all__ = ["CLOSE_BASE", "SUBPROTOCOL", "LinkLimits", "link_client_factory", "link_server_factory"]
@@ -153,12 +154,13 @@ class _LinkProtocol:
         this: Any = self
         if this.state != this.STATE_OPEN:
             return
-        payload = b"".join(frames)
         if self._reads_masked:
-            self.transport.writeSequence((_frame_head(len(payload), 0), payload))
+            size = sum(map(len, frames))
+            write_now(self.transport, b"".join((_frame_head(size, 0), *frames)))
         else:
+            payload = b"".join(frames)
             mask = os.urandom(4)
-            self.transport.writeSequence((_frame_head(len(payload), MASKED), mask, _xor(mask, payload)))
+            write_now(self.transport, b"".join((_frame_head(len(payload), MASKED), mask, _xor(mask, payload))))
 
     def admitted(self) -> None:
         """The peer is known: messages up to the full limit are read."""

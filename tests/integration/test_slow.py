@@ -257,7 +257,7 @@ def test_for_a_minute(house: House, visit: Callable[[House], SlowReader | Upload
     """The same for longer, with the 99 others coming again and again."""
     with house.nothing_piles_up():
         visitor = visit(house)
-        end = time.monotonic() + 50  # an upload without progress is given up after 60 s
+        end = time.monotonic() + 50  # well below the time after which a stalled upload is given up
         while time.monotonic() < end:
             house.others()
         visitor.stop()

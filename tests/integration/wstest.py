@@ -38,8 +38,11 @@ class SuiteMissing(Exception):
 
 def python2() -> Path:
     """A Python 2.7. Raises SuiteMissing."""
-    named = os.environ.get("PYTHON2") or shutil.which("python2.7")
+    named = os.environ.get("PYTHON2")
     found = [Path(named)] if named else sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python"))
+    on_path = shutil.which("python2.7")
+    if not found and on_path is not None:
+        found = [Path(on_path)]
     if not found or not found[-1].exists():
         raise SuiteMissing("wstest needs Python 2.7 (set PYTHON2, or install one under ~/.pyenv)")
     return found[-1]
