@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from egtunnel.descriptors import raise_descriptor_limit
+
+raise_descriptor_limit()  # tests with a thousand connections hold both ends of some of them
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -18,7 +18,7 @@ TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
 SEAMS = frozenset({"egtunnel.errors", "egtunnel.interfaces", "egtunnel.splice"})
-DAEMON = frozenset({"egtunnel.clock", "egtunnel.configuration", "egtunnel.terminal"})
+DAEMON = frozenset({"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.terminal"})
 """What both daemons share and no layer below them may know."""
 STDLIB = frozenset(sys.stdlib_module_names)
 PURE = (STDLIB | {"attrs"}) - {"time", "socket", "select", "selectors", "asyncio", "threading", "ssl"}
@@ -52,6 +52,7 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.splice", SEAMS | {"egtunnel.eager"}, STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.configuration", frozenset({"egtunnel.errors"})),
+    Layer("egtunnel.descriptors", frozenset(), STDLIB),
     Layer("egtunnel.terminal", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.mux", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),

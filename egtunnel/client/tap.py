@@ -15,6 +15,7 @@ from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
 from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.clock import install_monotonic
 from egtunnel.configuration import ConfiguredOptions, default_state, folder, parameter, state_home
+from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
 from egtunnel.terminal import Terminal, own_pidfile
 
@@ -99,6 +100,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
     install_monotonic(reactor)
+    raise_descriptor_limit()
     terminal = Terminal(reactor)
     root = MultiService()
 

@@ -10,6 +10,7 @@ from twisted.python.usage import UsageError
 
 from egtunnel.clock import install_monotonic
 from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, port, whole_number
+from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.ingress.http.ingress import HTTPLimits
 from egtunnel.mux.mux import MuxLimits
@@ -156,6 +157,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
     install_monotonic(reactor)
+    raise_descriptor_limit()
     terminal = Terminal(reactor)
 
     def fail(error: EgtunnelError) -> None:
