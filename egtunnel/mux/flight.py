@@ -15,7 +15,7 @@ ACK_EVERY = 16_384
 """A receiver acknowledges after so many counted bytes at the latest."""
 GAIN = 2.0
 """So many times bandwidth x delay may be under way; above 1, so that the measured bandwidth can grow."""
-STRETCH = 3
+STRETCH = 4
 """So many times the limit may be under way for a newcomer, which sends little, or for a channel that is alone."""
 FORGET = 0.9
 """What is left of an old bandwidth with each new measurement that is lower."""

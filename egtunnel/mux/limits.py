@@ -26,4 +26,4 @@ class MuxLimits:
     quantum: int = attrs.field(
         default=32_768, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_PAYLOAD))
     )
-    flight: int = attrs.field(default=98_304, validator=attrs.validators.ge(ACK_EVERY))
+    flight: int = attrs.field(default=73_728, validator=attrs.validators.ge(ACK_EVERY))
