@@ -65,7 +65,7 @@ def install(cache: Path | None = None) -> Path:
     for step in steps:
         done = subprocess.run(
             step,
-            env={**os.environ, "PYTHONPATH": modules},
+            env={**os.environ, "PYTHONPATH": modules if "virtualenv" in step[1:3] else ""},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
