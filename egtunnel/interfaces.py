@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 
 import attrs
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import Attribute, Interface
 
-__all__ = ["Dialer", "ILink", "ILinkReceiver", "ITunnel", "ITunnels", "Visitor"]
+__all__ = ["Dialer", "ILink", "ILinkReceiver", "ITunnel", "ITunnels", "Visitor", "plain_address"]
 
 
 @attrs.frozen
@@ -23,6 +24,15 @@ class Visitor:
     host: str
     port: int
     name: str = ""
+
+
+def plain_address(host: str) -> str:
+    """An IPv4 address that came through an IPv6 socket as what it is (RFC 4291 section 2.5.5.2)."""
+    if not host.startswith("::ffff:"):
+        return host
+    address = ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return host if mapped is None else str(mapped)
 
 
 Dialer = Callable[[Visitor], IStreamClientEndpoint]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import attrs
@@ -15,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.errors import EgtunnelError, Refused
-from egtunnel.interfaces import ITunnel, Visitor
+from egtunnel.interfaces import ITunnel, Visitor, plain_address
 from egtunnel.splice import Half, serve
 
 __all__ = ["TCPIngress", "TCPLimits"]
@@ -138,12 +137,3 @@ class Guest(Half):
     def _not_served(self, reason: Failure) -> None:
         if not reason.check(EgtunnelError):
             self.log.failure("a visitor of port {port} was not served", reason, port=self._door.tunnel.name)
-
-
-def plain_address(host: str) -> str:
-    """An IPv4 address that came through an IPv6 socket as what it is (RFC 4291 section 2.5.5.2)."""
-    if not host.startswith("::ffff:"):
-        return host
-    address = ip_address(host)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return host if mapped is None else str(mapped)

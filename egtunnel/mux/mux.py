@@ -36,6 +36,7 @@ from egtunnel.mux.frames import (
     EARLY_WINDOW,
     FIN,
     HEADER_SIZE,
+    LAST_COUNTED,
     U16,
     U32,
     U32_U16,
@@ -86,7 +87,7 @@ class Mux:
             FrameType.CREDIT: self._peer_granted,
             FrameType.RESET: self._peer_reset,
             FrameType.PING: self._peer_pinged,
-            FrameType.PONG: self._peer_ponged,
+            FrameType.PONG: lambda frame: PongReceived(frame.payload),
             FrameType.ACK: self._peer_acked,
             FrameType.GOAWAY: self._peer_left,
         }
@@ -103,6 +104,8 @@ class Mux:
         react = self._react
         try:
             for frame in frames:
+                if frame[0] > LAST_COUNTED:
+                    self._uncounted += HEADER_SIZE + len(frame[3])
                 event = react[frame[0]](frame)
                 if event is not None:
                     events.append(event)
@@ -222,22 +225,15 @@ class Mux:
         return ChannelWasReset(channel, code, frame.payload[2:].decode("utf-8", "replace"))
 
     def _peer_pinged(self, frame: Frame) -> Event | None:
-        self._uncounted += HEADER_SIZE + len(frame.payload)
         self.outbound.uncounted(encode(FrameType.PONG, 0, frame.payload))
         self.outbound.check()
         return None
 
-    def _peer_ponged(self, frame: Frame) -> Event | None:
-        self._uncounted += HEADER_SIZE + len(frame.payload)
-        return PongReceived(frame.payload)
-
     def _peer_acked(self, frame: Frame) -> Event | None:
-        self._uncounted += HEADER_SIZE + len(frame.payload)
         self.flight.acknowledge(U64.unpack(frame.payload)[0], self.now, self.round_trip)
         return None
 
     def _peer_left(self, frame: Frame) -> Event | None:
-        self._uncounted += HEADER_SIZE + len(frame.payload)
         last, code = U32_U16.unpack_from(frame.payload)
         return GoneAway(last, code, frame.payload[6:].decode("utf-8", "replace"))
 

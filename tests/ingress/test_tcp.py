@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from egtunnel.errors import ClientAway, Refused
-from egtunnel.ingress.tcp import TCPIngress, TCPLimits, plain_address
-from egtunnel.interfaces import ITunnel, Visitor
+from egtunnel.ingress.tcp import TCPIngress, TCPLimits
+from egtunnel.interfaces import ITunnel, Visitor, plain_address
 
 reactor: Any = global_reactor
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from egtunnel.ingress.http.headers import forwarded
-from egtunnel.interfaces import Visitor
+from egtunnel.interfaces import Visitor, plain_address
 
-__all__ = ["Caller", "plain_address"]
+__all__ = ["Caller"]
 
 
 class Caller:
@@ -32,8 +32,3 @@ class Caller:
         if self._host != host:
             self._host, self._forwarded = host, forwarded(self._visitor.host, self._scheme, host)
         return self._forwarded
-
-
-def plain_address(host: str) -> str:
-    """An IPv4 address that came through an IPv6 socket as what it is (RFC 4291 section 2.5.5.2)."""
-    return host[7:] if host.startswith("::ffff:") and "." in host else host
