@@ -9,6 +9,8 @@ import attrs
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import Attribute, Interface
 
+from egtunnel.policy import HeaderPolicy
+
 __all__ = ["Dialer", "ILink", "ILinkReceiver", "ITunnel", "ITunnels", "Visitor", "plain_address"]
 
 
@@ -47,6 +49,9 @@ class ITunnel(Interface):
     name: str = Attribute("The public name, lower case; a custom host name or a port number as text likewise.")
     host_header: str = Attribute("What the Host header is rewritten to; empty: passed through.")
     scheme: str = Attribute("The scheme the upstream speaks, for the log: ``http`` or ``https``.")
+
+    protocol: str = Attribute("What the upstream speaks: ``http/1.1`` or ``h2c``.")
+    policy: HeaderPolicy | None = Attribute("What is done to the headers and paths of requests; None: nothing.")
 
     def dialer(visitor: Visitor) -> IStreamClientEndpoint:
         """The endpoint that reaches the upstream for this visitor; waits while a known client is away."""

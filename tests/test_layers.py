@@ -17,7 +17,7 @@ EMPTY_NAMES = {"manager", "handler", "helper", "helpers", "util", "utils", "comm
 TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
-SEAMS = frozenset({"egtunnel.errors", "egtunnel.interfaces", "egtunnel.splice"})
+SEAMS = frozenset({"egtunnel.errors", "egtunnel.interfaces", "egtunnel.policy", "egtunnel.splice"})
 DAEMON = frozenset({"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.terminal"})
 """What both daemons share and no layer below them may know."""
 STDLIB = frozenset(sys.stdlib_module_names)
@@ -47,7 +47,8 @@ class Layer:
 
 LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.errors", frozenset(), STDLIB),
-    Layer("egtunnel.interfaces", frozenset({"egtunnel.errors"}), STDLIB | {"attrs", "twisted", "zope"}),
+    Layer("egtunnel.policy", frozenset({"egtunnel.errors"}), PURE),
+    Layer("egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.splice", SEAMS | {"egtunnel.eager"}, STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),

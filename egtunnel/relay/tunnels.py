@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from egtunnel.errors import Refused, UnknownTunnel
 from egtunnel.interfaces import ITunnel, ITunnels, Visitor
+from egtunnel.policy import HeaderPolicy
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Owner, Place, Reservations
 from egtunnel.relay.waiting import WaitingRoom
@@ -34,6 +35,8 @@ class Tunnel:
     room: WaitingRoom = attrs.field(repr=False)
     host_header: str = ""
     scheme: str = "http"
+    protocol: str = "http/1.1"
+    policy: HeaderPolicy | None = None
     number: int = 0
     session: Session | None = attrs.field(default=None, repr=False)
 

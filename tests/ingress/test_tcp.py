@@ -61,7 +61,8 @@ class PortTunnel:
 
     kind = "tcp"
     host_header = ""
-    scheme = ""
+    scheme = protocol = ""
+    policy = None
 
     def __init__(self, name: str, endpoint: IStreamClientEndpoint) -> None:
         self.name = name

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from egtunnel.ingress.http.headers import forwarded
-from egtunnel.interfaces import Visitor, plain_address
+from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.headers import Forwarding, forwarded
+from egtunnel.ingress.peer import Peer
+from egtunnel.interfaces import Visitor
 
 __all__ = ["Caller"]
+
+_NOTHING = Forwarding(b"", [])
 
 
 class Caller:
     """Makes the frozen visitor and the forwarded headers; a connection asks for the same ones again and again."""
 
-    __slots__ = ("_forwarded", "_host", "_scheme", "_visitor")
+    __slots__ = ("_forwarding", "_host", "_visitor", "peer")
 
-    def __init__(self, address: Any, scheme: str) -> None:
-        host = plain_address(str(getattr(address, "host", "")))
-        self._visitor = Visitor("http", host, int(getattr(address, "port", 0) or 0))
-        self._scheme = scheme
-        self._host = self._forwarded = b""
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self._visitor = Visitor("http", peer.host, peer.port)
+        self._host = b""
+        self._forwarding = _NOTHING
 
     def visitor(self, name: str) -> Visitor:
         """The visitor of the tunnel of that name."""
@@ -27,8 +29,13 @@ class Caller:
             self._visitor = Visitor("http", self._visitor.host, self._visitor.port, name)
         return self._visitor
 
-    def forwarded(self, host: bytes) -> bytes:
-        """The header lines that tell an upstream who asked for ``host``."""
+    def scheme(self, head: RequestHead) -> str:
+        """What the visitor speaks: ``http`` or ``https``."""
+        return self.peer.scheme
+
+    def forwarded(self, head: RequestHead) -> Forwarding:
+        """The headers that tell an upstream who asked."""
+        host = head.host.value
         if self._host != host:
-            self._host, self._forwarded = host, forwarded(self._visitor.host, self._scheme, host)
-        return self._forwarded
+            self._host, self._forwarding = host, forwarded(self._visitor.host, self.peer.scheme, host)
+        return self._forwarding

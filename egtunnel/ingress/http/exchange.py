@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.errors import EgtunnelError, UpstreamBroke, UpstreamSlow
-from egtunnel.ingress.http.head import RequestHead, ResponseHead
+from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
-from egtunnel.ingress.http.pages import send_refusal
-from egtunnel.ingress.http.pool import Pool
+from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import TOO_MUCH, Refusal, refusal_for
 from egtunnel.ingress.http.responder import IResponder
-from egtunnel.ingress.http.upstream import UpstreamConnection
-from egtunnel.interfaces import Visitor
+from egtunnel.ingress.http.site import Site
+from egtunnel.ingress.http.upstream import Upstream
+from egtunnel.interfaces import ITunnel, Visitor
 from egtunnel.splice import join
 
 __all__ = ["Exchange"]
@@ -30,43 +30,43 @@ class Exchange:
     """From the head of a request to the end of its response; used once.
 
     The visitor's side calls ``start``, then ``body`` and ``end``, and ``cancel`` if the visitor goes; ``pause`` and
-    ``resume`` hold back the response. ``request`` is the head as it goes to the upstream.
+    ``resume`` hold back the response.
     """
 
     __slots__ = (
-        "_clock",
         "_dialing",
         "_early",
         "_endpoint",
         "_head",
         "_idle",
+        "_onward",
         "_over",
         "_paused",
         "_pool",
-        "_request",
         "_responder",
         "_reused",
         "_sent",
+        "_site",
         "_started",
         "_timer",
+        "_trailers",
         "_upstream",
     )
 
     log = Logger()
 
-    def __init__(
-        self, pool: Pool, responder: IResponder, head: RequestHead, request: bytes, clock: IReactorTime
-    ) -> None:
-        self._pool = pool
+    def __init__(self, site: Site, tunnel: ITunnel, responder: IResponder, onward: Onward) -> None:
+        self._site = site
+        self._pool = site.pool(tunnel)
         self._responder = responder
-        self._head = head
-        self._request = request
-        self._clock = clock
+        self._onward = onward
+        self._head = onward.head
         self._endpoint: IStreamClientEndpoint | None = None
-        self._upstream: UpstreamConnection | None = None
+        self._upstream: Upstream | None = None
         self._dialing: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = None
         self._early: list[bytes] = []
+        self._trailers: Fields = []
         self._idle: float | None = None
         self._reused = self._sent = self._started = self._paused = self._over = False
 
@@ -94,18 +94,17 @@ class Exchange:
 
     def body(self, data: bytes) -> None:
         """A piece of the request's body."""
-        if self._head.chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        self._write(data)
+        if self._upstream is not None:
+            self._upstream.send_body(data)
+        elif not self._over:
+            self._early.append(data)  # bounded: reading pauses while there is no connection
 
     def end(self, trailers: Fields) -> None:
         """The request is complete."""
-        if self._head.chunked:
-            lines = [b"%b: %b\r\n" % field for field in trailers_to_pass(trailers)]
-            self._write(b"0\r\n%b\r\n" % b"".join(lines))
         self._sent = True
+        self._trailers = trailers_to_pass(trailers) if trailers else trailers
         if self._upstream is not None:
-            self._upstream.request_sent()
+            self._upstream.end_request(self._trailers)
 
     def cancel(self) -> None:
         """The visitor has gone, or what it sends cannot be read."""
@@ -139,11 +138,11 @@ class Exchange:
         dialing.addCallbacks(self._connected, self._not_connected)
         dialing.addErrback(self._defect)
         if self._dialing is not None:
-            self._timer = self._clock.callLater(self._pool.limits.dial, self._dialed_too_long)
+            self._timer = self._site.clock.callLater(self._pool.limits.dial, self._dialed_too_long)
             if not self._sent:
                 self._responder.pause_request()
 
-    def _connected(self, upstream: UpstreamConnection) -> None:
+    def _connected(self, upstream: Upstream) -> None:
         self._dialed()
         if self._over:
             upstream.abandon()
@@ -175,24 +174,16 @@ class Exchange:
         self.cancel()
         self._responder.abort(UpstreamBroke())
 
-    def _send_on(self, upstream: UpstreamConnection) -> None:
+    def _send_on(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        upstream.begin(self, self._request, self._head.method == b"HEAD")
-        for data in self._early:
-            upstream.transport.write(data)
-        self._early.clear()
+        upstream.begin(self, self._onward)
+        early, self._early = self._early, []
+        for data in early:
+            upstream.send_body(data)
         if self._paused:
             upstream.pause()
-        if self._sent:
-            upstream.request_sent()
-
-    def _write(self, data: bytes) -> None:
-        if self._over:
-            return
-        if self._upstream is not None:
-            self._upstream.transport.write(data)
-        else:
-            self._early.append(data)  # bounded: reading pauses while there is no connection
+        if self._sent and self._upstream is upstream:
+            upstream.end_request(self._trailers)
 
     # -- what the upstream tells
 
@@ -209,7 +200,9 @@ class Exchange:
             self._started = True
             self._idle = head.idle if head.keep_alive else 0.0
             length = None if head.chunked else head.length
-            self._responder.send_head(head.status, head.reason, head.fields, length, head.bodiless)
+            policy = self._pool.tunnel.policy
+            fields = head.fields if policy is None else policy.edit_response(head.fields)
+            self._responder.send_head(head.status, head.reason, fields, length, head.bodiless)
         elif head.status == 101:
             self._switch(head)
         else:
@@ -247,7 +240,7 @@ class Exchange:
         else:
             self._refuse(refusal_for(error))
 
-    def _may_repeat(self, upstream: UpstreamConnection | None, error: BaseException) -> bool:
+    def _may_repeat(self, upstream: Upstream | None, error: BaseException) -> bool:
         """A kept connection may have been dying; a request that reached nobody, or does no harm twice, goes again."""
         if upstream is None or not self._reused or not upstream.untouched or isinstance(error, UpstreamSlow):
             return False
@@ -260,7 +253,7 @@ class Exchange:
             word=refusal.word,
             tunnel=self._pool.tunnel.name,
         )
-        send_refusal(self._responder, refusal, self._head.raw, self._pool.limits.retry_after)
+        self._site.refuse(self._responder, refusal, self._head.raw, self._pool.tunnel.name)
 
     def _finished(self) -> None:
         if not self._over:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IProtocol, IReactorTime
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -84,7 +84,7 @@ class TurnedAway(Farewell):
 
     __slots__ = ()
 
-    def __init__(self, clock: IReactorTime, limits: HTTPLimits, address: IAddress | None) -> None:
+    def __init__(self, clock: IReactorTime, limits: HTTPLimits) -> None:
         super().__init__(clock, limits, linger=True)
 
     def makeConnection(self, transport: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = [
     "CODING",
@@ -18,6 +19,7 @@ __all__ = [
     "TE",
     "UPGRADE",
     "Fields",
+    "Forwarding",
     "fence_cookie",
     "forwarded",
     "list_members",
@@ -121,20 +123,29 @@ def trailers_to_pass(fields: Fields) -> Fields:
     ]
 
 
-def forwarded(address: str, scheme: str, host: bytes) -> bytes:
-    """The header lines that tell an upstream who asked, how, and for which host (RFC 7239 and its forerunners).
+class Forwarding(NamedTuple):
+    """What tells an upstream who asked: as lines of HTTP/1, and as fields of HTTP/2."""
+
+    lines: bytes
+    fields: Fields
+
+
+def forwarded(address: str, scheme: str, host: bytes) -> Forwarding:
+    """The headers that tell an upstream who asked, how, and for which host (RFC 7239 and its forerunners).
 
     :param address: the visitor's, empty if it has none.
     """
     ip = address.partition("%")[0].encode("ascii", "replace")
     node = b'"[%b]"' % ip if b":" in ip else ip or b"unknown"
     proto = scheme.encode("ascii")
-    lines = b"X-Forwarded-For: %b\r\n" % ip if ip else b""
-    return (
-        lines
-        + b"X-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (proto, host)
-        + b'Forwarded: for=%b;host="%b";proto=%b\r\n' % (node, host, proto)
-    )
+    told = [(b"X-Forwarded-For", ip)] if ip else []
+    told += [
+        (b"X-Forwarded-Proto", proto),
+        (b"X-Forwarded-Host", host),
+        (b"Forwarded", b'for=%b;host="%b";proto=%b' % (node, host, proto)),
+    ]
+    lines = b"".join([b"%b: %b\r\n" % field for field in told])
+    return Forwarding(lines, [(name.lower(), value) for name, value in told])
 
 
 def fence_cookie(value: bytes, domain: str) -> bytes:

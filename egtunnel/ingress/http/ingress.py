@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from egtunnel.ingress.http.farewell import TurnedAway
 from egtunnel.ingress.http.limits import HTTPLimits
-from egtunnel.ingress.http.site import Site
+from egtunnel.ingress.http.site import Site, SiteSettings
 from egtunnel.ingress.http.visitor import VisitorConnection
+from egtunnel.ingress.http2.connection import H2Connection
+from egtunnel.ingress.peer import Peer, peer_of
 from egtunnel.interfaces import ITunnels
 
-__all__ = ["HTTPIngress", "HTTPLimits"]
+__all__ = ["Connection", "HTTPIngress", "HTTPLimits", "SiteSettings"]
+
+Connection = VisitorConnection | H2Connection | TurnedAway
+"""A visitor's connection; an IProtocol."""
 
 
 class HTTPIngress(ServerFactory):
@@ -37,17 +44,27 @@ class HTTPIngress(ServerFactory):
         link_factory: IProtocolFactory,
         clock: IReactorTime,
         limits: HTTPLimits | None = None,
+        settings: SiteSettings | None = None,
     ) -> None:
         self.limits = limits or HTTPLimits()
         own = domain.lower().removesuffix(".")
         self.site = Site(tunnels, own, scheme, port, link_path.encode("ascii"), link_factory, clock, self.limits)
-        self.connections: set[VisitorConnection] = set()
+        self.site.settings = settings or SiteSettings()
+        self.connections: set[VisitorConnection | H2Connection] = set()
 
-    def buildProtocol(self, addr: IAddress | None) -> VisitorConnection | TurnedAway:
-        """The protocol of a new connection; one too many is told so and sent away."""
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The protocol of a new plain connection that nobody has looked at before."""
+        return self.connection(peer_of(addr, self.site.scheme))
+
+    def connection(self, peer: Peer, protocol: bytes = b"http/1.1") -> Connection:
+        """The protocol of a new connection in this version of HTTP, as ALPN names it (``h2`` or ``http/1.1``).
+
+        One too many is told so and sent away.
+        """
         if len(self.connections) >= self.limits.connections:
-            return TurnedAway(self.site.clock, self.limits, addr)
-        connection = VisitorConnection(self.site, addr, self.connections.discard)
+            return TurnedAway(self.site.clock, self.limits)
+        make: Any = H2Connection if protocol == b"h2" else VisitorConnection
+        connection: VisitorConnection | H2Connection = make(self.site, peer, self.connections.discard)
         self.connections.add(connection)
         return connection
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import list_members
 from egtunnel.ingress.http.onward import raw_bytes
-from egtunnel.ingress.http.pages import HTML, PLAIN, document, send_page, send_refusal, send_start
+from egtunnel.ingress.http.pages import HTML, PLAIN, document, send_page, send_start
 from egtunnel.ingress.http.refusals import FULL, NOT_FOUND, Refusal
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.routes import split_path
@@ -24,13 +24,16 @@ NO_LINK = Refusal(
     "This is where egtunnel clients connect, by WebSocket.",
     headers=((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
 )
+NO_CERTIFICATE = Refusal(
+    403, "certificate-required", "Clients of this relay connect with a certificate of its authority (--cert, --key)."
+)
 
 
 class Asker(Protocol):
-    """The connection that asks."""
+    """The request's way on, for those that are not answered here."""
 
-    def pass_on(self, tunnel: ITunnel, head: RequestHead, target: bytes, prefix: bytes = b"") -> None:
-        """Send a request through a tunnel."""
+    def pass_on(self, tunnel: ITunnel, target: bytes, prefix: bytes = b"") -> None:
+        """Send it through a tunnel."""
 
     def hand_over(self, protocol: object, head: bytes) -> None:
         """Give the whole connection away."""
@@ -39,12 +42,13 @@ class Asker(Protocol):
 class OwnHost:
     """Answers one request to the relay's own host."""
 
-    __slots__ = ("_asker", "_responder", "_site")
+    __slots__ = ("_asker", "_certified", "_responder", "_site")
 
-    def __init__(self, site: Site, asker: Asker, responder: IResponder) -> None:
+    def __init__(self, site: Site, asker: Asker, responder: IResponder, certified: bool) -> None:
         self._site = site
         self._asker = asker
         self._responder = responder
+        self._certified = certified
 
     def answer(self, head: RequestHead) -> None:
         """Answer it, pass it on to a tunnel named by its path, or give the connection away to the link."""
@@ -62,6 +66,9 @@ class OwnHost:
         if head.method != b"GET" or b"websocket" not in list_members(head.upgrade):
             self._refuse(head, NO_LINK)
             return
+        if self._site.settings.require_certificate and not self._certified:
+            self._refuse(head, NO_CERTIFICATE)
+            return
         protocol = self._site.link_factory.buildProtocol(None)  # type: ignore[arg-type]
         if protocol is None or self._site.closing:
             self._refuse(head, FULL)
@@ -72,7 +79,7 @@ class OwnHost:
         if head.method not in PAGES:
             self._refuse(head, WRONG_METHOD)
         elif text is None:
-            send_start(self._responder, self._site.client_line())
+            send_start(self._responder, self._site.settings.client_line)
         else:
             send_page(self._responder, 200, PLAIN, text)
 
@@ -88,7 +95,7 @@ class OwnHost:
             place = prefix + b"/" + query
             send_page(self._responder, 308, HTML, document("Moved", "<p>It is here.</p>"), [(b"Location", place)])
         else:
-            self._asker.pass_on(tunnel, head, rest + query, prefix)
+            self._asker.pass_on(tunnel, rest + query, prefix)
 
     def _refuse(self, head: RequestHead, refusal: Refusal) -> None:
-        send_refusal(self._responder, refusal, head.raw, self._site.limits.retry_after)
+        self._site.refuse(self._responder, refusal, head.raw)

@@ -1,35 +1,83 @@
-"""The head of a request as it goes to the upstream: always HTTP/1.1, framing and hop-by-hop headers made anew. Pure."""
+"""A request as it goes to the upstream: framing and hop-by-hop headers made anew, in the upstream's HTTP. Pure."""
 
 from __future__ import annotations
 
 from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.headers import Fields, Forwarding
+from egtunnel.interfaces import ITunnel
 
-__all__ = ["raw_bytes", "request_bytes"]
+__all__ = ["Onward", "raw_bytes"]
 
 
-def request_bytes(head: RequestHead, target: bytes, host: str, forwarded: bytes, prefix: bytes = b"") -> bytes:
-    """The head of ``head`` for an upstream.
+class Onward:
+    """The request ``head`` for the upstream of ``tunnel``, whose policy it follows.
 
-    :param host: what the Host header is to say; empty: what the visitor said.
-    :param forwarded: header lines that tell who the visitor is.
+    :param target: what is asked for; it begins with a slash, or is ``*``.
+    :param forwarding: headers that tell who the visitor is.
     :param prefix: what was taken off the path, for X-Forwarded-Prefix.
     """
-    value = host.encode("ascii", "replace") if host else head.host.value
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, target, value)]
-    lines += [b"%b: %b\r\n" % field for field in head.fields]
-    if head.chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    elif head.length is not None:
-        lines.append(b"Content-Length: %d\r\n" % head.length)
-    if head.upgrade:
-        lines.append(b"Upgrade: %b\r\nConnection: Upgrade\r\n" % head.upgrade)
-    elif head.trailers_wanted:
-        lines.append(b"TE: trailers\r\nConnection: TE\r\n")
-    if prefix:
-        lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
-    lines.append(forwarded)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+
+    __slots__ = ("_forwarding", "_prefix", "_target", "_tunnel", "head")
+
+    def __init__(
+        self, head: RequestHead, target: bytes, tunnel: ITunnel, forwarding: Forwarding, prefix: bytes = b""
+    ) -> None:
+        self.head = head
+        self._target = target
+        self._tunnel = tunnel
+        self._forwarding = forwarding
+        self._prefix = prefix
+
+    def http1(self) -> bytes:
+        """The head as HTTP/1.1 (RFC 9112 section 3)."""
+        head = self.head
+        lines = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, self._path(), self._host())]
+        lines += [b"%b: %b\r\n" % field for field in self._fields()]
+        if head.chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif head.length is not None:
+            lines.append(b"Content-Length: %d\r\n" % head.length)
+        if head.upgrade:
+            lines.append(b"Upgrade: %b\r\nConnection: Upgrade\r\n" % head.upgrade)
+        elif head.trailers_wanted:
+            lines.append(b"TE: trailers\r\nConnection: TE\r\n")
+        if self._prefix:
+            lines.append(b"X-Forwarded-Prefix: %b\r\n" % self._prefix)
+        lines.append(self._forwarding.lines)
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def http2(self) -> Fields:
+        """The head as HTTP/2: pseudo-header fields first, names in lower case (RFC 9113 section 8.3.1)."""
+        head = self.head
+        fields: Fields = [
+            (b":method", head.method),
+            (b":scheme", self._tunnel.scheme.encode("ascii")),
+            (b":authority", self._host()),
+            (b":path", self._path()),
+        ]
+        fields += [(name.lower(), value.strip(b" \t")) for name, value in self._fields()]
+        if head.length is not None:
+            fields.append((b"content-length", b"%d" % head.length))
+        if head.trailers_wanted:
+            fields.append((b"te", b"trailers"))
+        if self._prefix:
+            fields.append((b"x-forwarded-prefix", self._prefix))
+        return fields + self._forwarding.fields
+
+    def _host(self) -> bytes:
+        rewritten = self._tunnel.host_header
+        return rewritten.encode("ascii", "replace") if rewritten else self.head.host.value
+
+    def _path(self) -> bytes:
+        policy = self._tunnel.policy
+        if policy is None or not policy.path_prefix or self._target == b"*":
+            return self._target
+        return policy.path_prefix + self._target
+
+    def _fields(self) -> Fields:
+        policy = self._tunnel.policy
+        return self.head.fields if policy is None else policy.edit_request(self.head.fields)
 
 
 def raw_bytes(head: RequestHead) -> bytes:

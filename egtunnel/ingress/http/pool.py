@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
 from zope.interface import implementer
 
 from egtunnel.ingress.http.limits import HTTPLimits
-from egtunnel.ingress.http.upstream import UpstreamConnection
+from egtunnel.ingress.http.upstream import Upstream, UpstreamConnection
+from egtunnel.ingress.http2.upstream import H2Upstream
 from egtunnel.interfaces import ITunnel
 
 __all__ = ["Pool"]
@@ -39,7 +41,7 @@ class Pool:
         self._clock = clock
         self._domain = domain
         self._on_empty = on_empty
-        self._idle: list[UpstreamConnection] = []
+        self._idle: list[Upstream] = []
         self._sweep: IDelayedCall | None = None
 
     @property
@@ -47,7 +49,7 @@ class Pool:
         """How many connections wait."""
         return len(self._idle)
 
-    def take(self, idempotent: bool) -> UpstreamConnection | None:
+    def take(self, idempotent: bool) -> Upstream | None:
         """A connection to reuse; for a request that must not be repeated only one that was used a moment ago."""
         now, idle = self._clock.seconds(), self._idle
         while idle:
@@ -59,7 +61,7 @@ class Pool:
             idle.pop().close()
         return None
 
-    def put(self, upstream: UpstreamConnection, wait: float | None) -> None:
+    def put(self, upstream: Upstream, wait: float | None) -> None:
         """Keep a connection whose response is complete, for as long as the upstream said it would, less a second."""
         limit = self.limits.idle_upstream
         if wait is not None:
@@ -83,7 +85,7 @@ class Pool:
         self.active -= 1
         self._look()
 
-    def forget(self, upstream: UpstreamConnection) -> None:
+    def forget(self, upstream: Upstream) -> None:
         """An idle connection has ended by itself."""
         if upstream in self._idle:
             self._idle.remove(upstream)
@@ -117,9 +119,10 @@ class Pool:
 
     # -- IProtocolFactory
 
-    def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
-        """A new connection of this tunnel."""
-        return UpstreamConnection(self, self._clock, self.limits, self._domain)
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A new connection of this tunnel, in the HTTP that its upstream speaks."""
+        make: Any = H2Upstream if self.tunnel.protocol == "h2c" else UpstreamConnection
+        return make(self, self._clock, self.limits, self._domain)
 
     def doStart(self) -> None:
         """Nothing to do."""

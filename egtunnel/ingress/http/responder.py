@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zope.interface import Interface, implementer
+from zope.interface import Attribute, Interface, implementer
 
 from egtunnel.errors import EgtunnelError
 from egtunnel.ingress.http.head import Fields, RequestHead
+from egtunnel.ingress.http.record import Record
 from egtunnel.splice import Half
 
 __all__ = ["HTTP1Responder", "IResponder", "IVisitorConnection"]
@@ -18,6 +19,8 @@ class IResponder(Interface):
 
     In the other direction it feeds the exchange: ``body``, ``end``, ``cancel``, ``pause``, ``resume``.
     """
+
+    record: Record | None = Attribute("What the access log is to say; None: nothing.")
 
     def send_informational(status: int, reason: bytes, fields: Fields) -> None:
         """A 1xx response that is not 101."""
@@ -79,6 +82,7 @@ class HTTP1Responder:
         "_mute",
         "_wants_keep",
         "closing",
+        "record",
         "started",
         "transport",
         "written",
@@ -100,6 +104,7 @@ class HTTP1Responder:
         self._mute = False
         self._marked = False
         self.started = False
+        self.record: Record | None = None
 
     def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
         """HTTP/1.0 knows none."""
@@ -133,6 +138,8 @@ class HTTP1Responder:
         self._keep = keep
         self._marked = self._chunked or length is not None
         self.written += 1
+        if self.record is not None:
+            self.record.head_sent(status, fields)
         self.transport.write(b"".join(lines))
 
     def send_body(self, data: bytes) -> None:
@@ -140,6 +147,8 @@ class HTTP1Responder:
         if self._mute or not data:
             return
         self.written += 1
+        if self.record is not None:
+            self.record.sent += len(data)
         if self._chunked:
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
@@ -152,6 +161,7 @@ class HTTP1Responder:
             lines += [b"%b: %b\r\n" % field for field in trailers]
             lines.append(b"\r\n")
             self.transport.write(b"".join(lines))
+        self._over(complete=True)
         self._connection.response_over(self._keep)
 
     def abort(self, error: EgtunnelError) -> None:
@@ -160,13 +170,26 @@ class HTTP1Responder:
         What came so far leaves first, where length or chunks show that more was to come; a body that the end of the
         connection ends has to be cut off.
         """
+        self.broken_off()
         self._connection.break_off(flush=self._marked)
+
+    def broken_off(self) -> None:
+        """The response will not become complete: the connection has ended, or is about to."""
+        self._over(complete=False)
+
+    def _over(self, complete: bool) -> None:
+        record, self.record = self.record, None
+        if record is not None:
+            record.over(complete)
 
     def switch(self, status: int, reason: bytes, fields: Fields) -> Half:
         """Write the 101 and leave HTTP."""
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
         lines += [b"%b: %b\r\n" % field for field in fields]
         lines.append(b"\r\n")
+        if self.record is not None:
+            self.record.status = status
+        self._over(complete=True)
         self.transport.write(b"".join(lines))
         half: Half = self._connection.become_half()
         return half

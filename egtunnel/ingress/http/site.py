@@ -5,11 +5,33 @@ from __future__ import annotations
 import attrs
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+from egtunnel.ingress.http.access_log import AccessLog
+from egtunnel.ingress.http.error_pages import ErrorPages
+from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.http.pages import send_refusal
 from egtunnel.ingress.http.pool import Pool
+from egtunnel.ingress.http.refusals import Refusal
+from egtunnel.ingress.http.responder import IResponder
 from egtunnel.interfaces import ITunnel, ITunnels
 
-__all__ = ["Site"]
+__all__ = ["Site", "SiteSettings"]
+
+
+@attrs.frozen
+class SiteSettings:
+    """What the options of a relay say about its HTTP.
+
+    ``redirect``: visitors of tunnels who speak plain HTTP are sent to HTTPS. ``client_line``: what to type to connect a
+    client, without its token. ``access_log`` and ``error_pages``: None: there are none. ``require_certificate``:
+    clients connect only with a certificate of the relay's own authority.
+    """
+
+    redirect: bool = False
+    client_line: str = "twistd -n egclient --local 8080"
+    access_log: AccessLog | None = None
+    error_pages: ErrorPages | None = None
+    require_certificate: bool = False
 
 
 @attrs.define(eq=False)
@@ -27,6 +49,7 @@ class Site:
     link_factory: IProtocolFactory
     clock: IReactorTime
     limits: HTTPLimits
+    settings: SiteSettings = SiteSettings()
     pools: dict[ITunnel, Pool] = attrs.field(factory=dict)
     closing: bool = False
 
@@ -37,18 +60,9 @@ class Site:
             pool = self.pools[tunnel] = Pool(tunnel, self.clock, self.limits, self.domain, self._empty)
         return pool
 
-    def client_line(self) -> str:
-        """What to type to connect a client; no token in it."""
-        local = self.domain == "localhost" or self.domain.endswith(".localhost")
-        usual = {"http": 80, "https": 443}.get(self.scheme)
-        link = "wss" if self.scheme == "https" else "ws"
-        port = "" if self.port == usual else f":{self.port}"
-        path = self.link_path.decode("ascii")
-        relay = f"{link}://{self.domain}{port}{'' if path == '/connect' else path}"
-        if local and relay == "ws://localhost:7070":
-            return "twistd -n egclient --local 8080"
-        insecure = "" if local or self.scheme == "https" else " --insecure"
-        return f"twistd -n egclient --relay {relay}{insecure} --local 8080"
+    def refuse(self, responder: IResponder, refusal: Refusal, fields: Fields, tunnel: str = "") -> None:
+        """Answer with the page of an error, the relay's own or the tunnel's; ``fields`` may ask for JSON."""
+        send_refusal(responder, refusal, fields, self.limits.retry_after)
 
     def _empty(self, pool: Pool) -> None:
         if self.pools.get(pool.tunnel) is pool:

@@ -15,11 +15,12 @@ from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.parser import END, End
 from egtunnel.ingress.http.responses import ResponseReader
 from egtunnel.splice import Half, abort
 
-__all__ = ["UpstreamConnection"]
+__all__ = ["Home", "Upstream", "UpstreamConnection", "Waiting"]
 
 
 class Waiting(Protocol):
@@ -48,16 +49,54 @@ class Home(Protocol):
         """An idle connection is of no more use."""
 
 
-@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
-class UpstreamConnection:
-    """Sends one request at a time and reads its response.
+class Upstream(Protocol):
+    """A connection to an upstream as exchanges and pools see it, whichever HTTP it speaks: one exchange at a time.
 
     ``idle_since`` and ``idle_until`` belong to the pool. ``untouched``: nothing has come for the present request.
-    ``full``: the transport takes no more for now.
+    ``full``: it takes no more of the request for now.
     """
+
+    idle_since: float
+    idle_until: float
+    untouched: bool
+    full: bool
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent once the present response is complete."""
+
+    def begin(self, exchange: Waiting, onward: Onward) -> None:
+        """Send the head of a request; its body and ``end_request`` follow, even where there is no body."""
+
+    def send_body(self, data: bytes) -> None:
+        """A piece of the request's body."""
+
+    def end_request(self, trailers: Fields) -> None:
+        """The whole request was given: the upstream has a limited time to answer from now."""
+
+    def pause(self) -> None:
+        """Bring no more of the response until ``resume``."""
+
+    def resume(self) -> None:
+        """Bring more of the response."""
+
+    def abandon(self) -> None:
+        """The exchange wants nothing more: the connection is of no use either."""
+
+    def become_half(self) -> tuple[Half, bytes]:
+        """Stop speaking HTTP: the connection as one end of a splice, and what came behind the 101."""
+
+    def close(self) -> None:
+        """End an idle connection."""
+
+
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
+class UpstreamConnection:
+    """An ``Upstream`` that speaks HTTP/1.1."""
 
     __slots__ = (
         "_answered",
+        "_chunked",
         "_deadline",
         "_ended_by_us",
         "_exchange",
@@ -91,22 +130,30 @@ class UpstreamConnection:
         self._ended_by_us = False
         self.full = False
         self._paused = False
-        self._request_sent = self._answered = False
+        self._request_sent = self._answered = self._chunked = False
 
     # -- for an exchange
 
-    def begin(self, exchange: Waiting, request: bytes, to_head: bool) -> None:
-        """Send the head of a request; ``request_sent`` has to follow after the body."""
+    def begin(self, exchange: Waiting, onward: Onward) -> None:
+        """Send the head of a request."""
         self._exchange = exchange
         self._request_sent = self._answered = False
+        self._chunked = onward.head.chunked
         self.untouched = True
-        self._reader.expect(to_head)
-        self.transport.write(request)
+        self._reader.expect(onward.head.method == b"HEAD")
+        self.transport.write(onward.http1())
         if self.full:
             exchange.upstream_full(True)
 
-    def request_sent(self) -> None:
-        """The whole request was written: the upstream has ``answer`` seconds from now."""
+    def send_body(self, data: bytes) -> None:
+        """A piece of the body, as a chunk where its length is not known."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end_request(self, trailers: Fields) -> None:
+        """The whole request was given: the upstream has ``answer`` seconds from now."""
+        if self._chunked:
+            lines = [b"%b: %b\r\n" % field for field in trailers]
+            self.transport.write(b"0\r\n%b\r\n" % b"".join(lines))
         self._request_sent = True
         if not self.full:
             self._deadline.set(self._limits.answer)

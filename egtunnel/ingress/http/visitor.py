@@ -12,21 +12,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.errors import ChannelClosed
-from egtunnel.ingress.http.caller import Caller
 from egtunnel.ingress.http.deadline import Deadline
+from egtunnel.ingress.http.dispatch import Dispatch
 from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.farewell import Farewell
 from egtunnel.ingress.http.head import RequestHead
-from egtunnel.ingress.http.local import OwnHost
-from egtunnel.ingress.http.onward import request_bytes
-from egtunnel.ingress.http.pages import send_refusal
 from egtunnel.ingress.http.parser import End, Event
-from egtunnel.ingress.http.refusals import TIMEOUT, UNKNOWN, Refusal
+from egtunnel.ingress.http.refusals import TIMEOUT, Refusal
 from egtunnel.ingress.http.requests import RequestReader
 from egtunnel.ingress.http.responder import HTTP1Responder, IVisitorConnection
-from egtunnel.ingress.http.routes import find, route
 from egtunnel.ingress.http.site import Site
-from egtunnel.interfaces import ITunnel
+from egtunnel.ingress.peer import Peer
+from egtunnel.interfaces import Visitor
 from egtunnel.splice import Half, abort
 
 __all__ = ["VisitorConnection"]
@@ -42,9 +39,9 @@ class VisitorConnection:
 
     __slots__ = (
         "_blocked",
-        "_caller",
         "_complete",
         "_deadline",
+        "_dispatch",
         "_exchange",
         "_full",
         "_half_closed",
@@ -65,11 +62,11 @@ class VisitorConnection:
         "transport",
     )
 
-    def __init__(self, site: Site, address: Any, on_lost: Any = lambda connection: None) -> None:
+    def __init__(self, site: Site, peer: Peer, on_lost: Any = lambda connection: None) -> None:
         self.transport: Any = None
         self.factory: Any = None
         self._site = site
-        self._caller = Caller(address, site.scheme)
+        self._dispatch = Dispatch(site, peer, "HTTP/1.1")
         self._on_lost = on_lost
         self._reader = RequestReader(site.limits)
         self._responder = HTTP1Responder(self)
@@ -141,6 +138,7 @@ class VisitorConnection:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.cancel()
+        self._responder.broken_off()
         if self._successor is not None:
             self._successor.connectionLost(Failure(ConnectionDone()) if self._half_closed else reason)
         self._on_lost(self)
@@ -217,26 +215,14 @@ class VisitorConnection:
         self._served = True
         self._timing_head = False
         self._deadline.clear()
-        site = self._site
-        where = route(head.host, site.domain)
-        if where.own:
-            OwnHost(site, self, self._responder).answer(head)
-            return
-        tunnel = find(site.tunnels, head.host, where)
-        if tunnel is None:
-            send_refusal(self._responder, UNKNOWN, head.raw, site.limits.retry_after)
-        else:
-            self.pass_on(tunnel, head, head.target)
+        self._dispatch.answer(head, self._responder, self)
 
-    def pass_on(self, tunnel: ITunnel, head: RequestHead, target: bytes, prefix: bytes = b"") -> None:
-        """Send a request through a tunnel; ``prefix`` is what was taken off its path."""
-        told = self._caller.forwarded(head.host.value)
-        request = request_bytes(head, target, tunnel.host_header, told, prefix)
-        site = self._site
-        self._exchange = exchange = Exchange(site.pool(tunnel), self._responder, head, request, site.clock)
+    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+        """Start an exchange; what comes of the body is its."""
+        self._exchange = exchange
         if self._full:
             exchange.pause()
-        exchange.start(self._caller.visitor(tunnel.name))
+        exchange.start(visitor)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be read, or did not come in time; the connection ends with it."""
@@ -249,7 +235,7 @@ class VisitorConnection:
         self._reader.close()
         self._complete = False
         self._responder.begin(None)
-        send_refusal(self._responder, refusal, [], self._site.limits.retry_after)
+        self._dispatch.refuse(refusal, self._responder)
 
     # -- IVisitorConnection
 

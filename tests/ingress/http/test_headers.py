@@ -66,7 +66,7 @@ def test_a_long_name_is_judged_like_a_short_one() -> None:
 
 def test_forwarded_names_visitor_scheme_and_host() -> None:
     """RFC 7239 quotes what is no token."""
-    assert forwarded("192.0.2.7", "https", b"app.relay.test:7070") == (
+    assert forwarded("192.0.2.7", "https", b"app.relay.test:7070").lines == (
         b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: app.relay.test:7070\r\n"
         b'Forwarded: for=192.0.2.7;host="app.relay.test:7070";proto=https\r\n'
     )
@@ -74,15 +74,15 @@ def test_forwarded_names_visitor_scheme_and_host() -> None:
 
 def test_an_ipv6_address_is_bracketed_and_loses_its_zone() -> None:
     """In Forwarded only; X-Forwarded-For has it plain."""
-    lines = forwarded("fe80::1%eth0", "http", b"a")
+    lines = forwarded("fe80::1%eth0", "http", b"a").lines
     assert b"X-Forwarded-For: fe80::1\r\n" in lines
     assert b'for="[fe80::1]";' in lines
 
 
 def test_a_visitor_without_address_is_unknown() -> None:
     """A Unix socket has none."""
-    assert b"X-Forwarded-For" not in forwarded("", "http", b"a")
-    assert b"for=unknown;" in forwarded("", "http", b"a")
+    assert b"X-Forwarded-For" not in forwarded("", "http", b"a").lines
+    assert b"for=unknown;" in forwarded("", "http", b"a").lines
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from egtunnel.ingress.http.ingress import SiteSettings
 from tests.ingress.http.world import Answer, World, answers, get
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -33,20 +34,12 @@ def test_own_pages_keep_the_connection() -> None:
     assert not visitor.lost
 
 
-@pytest.mark.parametrize(
-    ("scheme", "port", "line"),
-    [
-        ("http", 80, "twistd -n egclient --relay ws://relay.test --insecure --local 8080"),
-        ("http", 7070, "twistd -n egclient --relay ws://relay.test:7070 --insecure --local 8080"),
-        ("https", 443, "twistd -n egclient --relay wss://relay.test --local 8080"),
-        ("https", 8443, "twistd -n egclient --relay wss://relay.test:8443 --local 8080"),
-    ],
-)
-def test_the_start_page_says_how_to_connect(scheme: str, port: int, line: str) -> None:
-    """With the line to type, and no token in it."""
-    (answer,) = answers(World(scheme, port).visitor(get("/", "relay.test")).taken)
+def test_the_start_page_says_how_to_connect() -> None:
+    """With the line to type that the relay's options make, escaped, and no token in it."""
+    world = World(settings=SiteSettings(client_line="twistd -n egclient --relay wss://relay.test --local <8080>"))
+    (answer,) = answers(world.visitor(get("/", "relay.test")).taken)
     assert answer.status == 200
-    assert line in answer.body.decode()
+    assert "twistd -n egclient --relay wss://relay.test --local &lt;8080&gt;" in answer.body.decode()
 
 
 def test_own_pages_can_only_be_read() -> None:

@@ -48,6 +48,8 @@ class Local:
     name = "app"
     host_header = ""
     scheme = "http"
+    protocol = "http/1.1"
+    policy = None
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -16,8 +16,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.ingress.http.ingress import HTTPIngress, HTTPLimits
+from egtunnel.ingress.http.ingress import HTTPIngress, HTTPLimits, SiteSettings
+from egtunnel.ingress.peer import Peer
 from egtunnel.interfaces import ITunnel, ITunnels, Visitor
+from egtunnel.policy import HeaderPolicy
 
 __all__ = ["Answer", "Far", "Pipe", "Recorder", "Tunnel", "World", "answers", "get"]
 
@@ -187,9 +189,11 @@ class Tunnel:
 
     kind = "http"
     scheme = "http"
+    protocol = "http/1.1"
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.policy: HeaderPolicy | None = None
         self.host_header = ""
         self.upstreams: list[Pipe] = []
         self.visitors: list[Visitor] = []
@@ -237,7 +241,9 @@ class Recorder(Protocol):
 class World:
     """An ingress for ``relay.test`` with the tunnel ``app`` and the custom host ``www.custom.test``."""
 
-    def __init__(self, scheme: str = "http", port: int = 80, **limits: Any) -> None:
+    def __init__(
+        self, scheme: str = "http", port: int = 80, settings: SiteSettings | None = None, **limits: Any
+    ) -> None:
         self.clock = Clock()
         self.tunnels = Tunnels()
         self.app = self.tunnels.names["app"] = Tunnel("app")
@@ -253,15 +259,17 @@ class World:
             link_factory=Factory.forProtocol(self._link),
             clock=self.clock,
             limits=self.limits,
+            settings=settings,
         )
 
     def _link(self) -> Recorder:
         self.links.append(Recorder())
         return self.links[-1]
 
-    def visitor(self, data: bytes = b"", host: str = "192.0.2.7") -> Pipe:
-        """A new visitor, who has sent ``data``."""
-        protocol = self.ingress.buildProtocol(IPv4Address("TCP", host, 4711))
+    def visitor(self, data: bytes = b"", host: str = "192.0.2.7", peer: Peer | None = None) -> Pipe:
+        """A new visitor, who has sent ``data``; ``peer``: one of whom more is known than an address."""
+        address = IPv4Address("TCP", host, 4711)
+        protocol: Any = self.ingress.buildProtocol(address) if peer is None else self.ingress.connection(peer)
         pipe = Pipe(protocol)
         protocol.makeConnection(pipe)
         if data:

@@ -1,0 +1,126 @@
+"""Where a request goes, whichever version of HTTP brought it: to a tunnel, to the relay's own host, or nowhere."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from egtunnel.ingress.http.caller import Caller
+from egtunnel.ingress.http.exchange import Exchange
+from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.local import OwnHost
+from egtunnel.ingress.http.onward import Onward
+from egtunnel.ingress.http.pages import HTML, document, send_page
+from egtunnel.ingress.http.record import Record
+from egtunnel.ingress.http.refusals import UNKNOWN, Refusal
+from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http.routes import find, route
+from egtunnel.ingress.http.site import Site
+from egtunnel.ingress.peer import Peer
+from egtunnel.interfaces import ITunnel, Visitor
+
+__all__ = ["Asker", "Dispatch"]
+
+MISDIRECTED = Refusal(421, "misdirected-request", "The certificate of this connection is not for this host.")
+
+
+class Asker(Protocol):
+    """The connection or stream whose request is served."""
+
+    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+        """Start the exchange and take part in it."""
+
+    def hand_over(self, protocol: Any, head: bytes) -> None:
+        """Give the whole connection away."""
+
+
+class Dispatch:
+    """Sends the requests of one connection on; ``protocol`` is its HTTP, for the log."""
+
+    __slots__ = ("_caller", "_covered", "_protocol", "_site")
+
+    def __init__(self, site: Site, peer: Peer, protocol: str) -> None:
+        self._site = site
+        self._caller = Caller(peer)
+        self._protocol = protocol
+        self._covered = ""
+
+    def answer(self, head: RequestHead, responder: IResponder, asker: Asker) -> None:
+        """Serve one request."""
+        site, host = self._site, head.host
+        if site.settings.access_log is not None:
+            responder.record = self._record(head)
+        if self._caller.peer.tls and not self._covers(head):
+            self.refuse(MISDIRECTED, responder, head)
+            return
+        where = route(host, site.domain)
+        if where.own:
+            way = _Way(self, head, responder, asker)
+            OwnHost(site, way, responder, self._caller.peer.certified).answer(head)
+            return
+        tunnel = find(site.tunnels, host, where)
+        if tunnel is None:
+            self.refuse(UNKNOWN, responder, head)
+        else:
+            self.pass_on(tunnel, head.target, b"", head, responder, asker)
+
+    def refuse(self, refusal: Refusal, responder: IResponder, head: RequestHead | None = None) -> None:
+        """Answer a request that goes nowhere; without a head, one that could not be read."""
+        site = self._site
+        if head is None and site.settings.access_log is not None and responder.record is None:
+            responder.record = self._record(None)
+        site.refuse(responder, refusal, head.raw if head is not None else [])
+
+    def pass_on(
+        self, tunnel: ITunnel, target: bytes, prefix: bytes, head: RequestHead, responder: IResponder, asker: Asker
+    ) -> None:
+        """Send a request through a tunnel; ``prefix`` is what was taken off its path."""
+        site, caller = self._site, self._caller
+        if responder.record is not None:
+            responder.record.tunnel = tunnel.name
+        if site.settings.redirect and caller.scheme(head) == "http":
+            self._redirect(head, responder)
+            return
+        onward = Onward(head, target, tunnel, caller.forwarded(head), prefix)
+        exchange = Exchange(site, tunnel, responder, onward)
+        asker.begin_exchange(exchange, caller.visitor(tunnel.name))
+
+    def _covers(self, head: RequestHead) -> bool:
+        name = head.host.name
+        if name == self._covered or head.host.literal:
+            return True
+        if not self._caller.peer.covers(name):
+            return False
+        self._covered = name
+        return True
+
+    def _redirect(self, head: RequestHead, responder: IResponder) -> None:
+        port = "" if self._site.port == 443 else f":{self._site.port}"
+        target = b"/" if head.target == b"*" else head.target
+        place = f"https://{head.host.name}{port}".encode("ascii") + target
+        page = document("Moved", "<p>This is served over HTTPS.</p>")
+        send_page(responder, 308, HTML, page, [(b"Location", place)])
+
+    def _record(self, head: RequestHead | None) -> Record:
+        caller, site = self._caller, self._site
+        host = caller.peer.host if head is None else caller.visitor("").host
+        scheme = caller.peer.scheme if head is None else caller.scheme(head)
+        log: Any = site.settings.access_log
+        return Record(log, site.clock, head, host, scheme, self._protocol)
+
+
+class _Way:
+    """The way on of one request, as the relay's own host sees it."""
+
+    def __init__(self, dispatch: Dispatch, head: RequestHead, responder: IResponder, asker: Asker) -> None:
+        self._dispatch = dispatch
+        self._head = head
+        self._responder = responder
+        self._asker = asker
+
+    def pass_on(self, tunnel: ITunnel, target: bytes, prefix: bytes = b"") -> None:
+        """Send it through a tunnel."""
+        self._dispatch.pass_on(tunnel, target, prefix, self._head, self._responder, self._asker)
+
+    def hand_over(self, protocol: Any, head: bytes) -> None:
+        """Give the whole connection away."""
+        self._asker.hand_over(protocol, head)

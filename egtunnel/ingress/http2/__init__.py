@@ -1,0 +1,1 @@
+"""HTTP/2: visitors who speak it, and upstreams that do."""
