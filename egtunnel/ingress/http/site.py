@@ -13,6 +13,7 @@ from egtunnel.ingress.http.pages import send_refusal
 from egtunnel.ingress.http.pool import Pool
 from egtunnel.ingress.http.refusals import Refusal
 from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http2.limits import H2Limits
 from egtunnel.interfaces import ITunnel, ITunnels
 
 __all__ = ["Site", "SiteSettings"]
@@ -24,7 +25,7 @@ class SiteSettings:
 
     ``redirect``: visitors of tunnels who speak plain HTTP are sent to HTTPS. ``client_line``: what to type to connect a
     client, without its token. ``access_log`` and ``error_pages``: None: there are none. ``require_certificate``:
-    clients connect only with a certificate of the relay's own authority.
+    clients connect only with a certificate of the relay's own authority. ``http2``: its limits.
     """
 
     redirect: bool = False
@@ -32,6 +33,7 @@ class SiteSettings:
     access_log: AccessLog | None = None
     error_pages: ErrorPages | None = None
     require_certificate: bool = False
+    http2: H2Limits = attrs.field(factory=H2Limits)
 
 
 @attrs.define(eq=False)

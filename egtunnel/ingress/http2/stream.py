@@ -1,0 +1,365 @@
+"""One stream of a visitor's connection: a request in, its response out, within the stream's own flow control."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from zope.interface import implementer
+
+from egtunnel.errors import EgtunnelError
+from egtunnel.ingress.http.exchange import Exchange
+from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.headers import Fields
+from egtunnel.ingress.http.local import NO_LINK
+from egtunnel.ingress.http.record import Record
+from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http2.stream_transport import StreamTransport
+from egtunnel.ingress.http2.websocket import Handshake
+from egtunnel.interfaces import Visitor
+from egtunnel.splice import Half
+
+__all__ = ["IStreamConnection", "Stream"]
+
+CANCEL, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR = 8, 2, 0, 1
+_CONNECTION_FIELDS = frozenset([b"connection", b"upgrade", b"keep-alive", b"transfer-encoding", b"proxy-connection"])
+
+IStreamConnection = Any
+"""``http2.connection.H2Connection``, which a stream knows as well as it is known by it."""
+
+
+@implementer(IResponder)
+class Stream:
+    """Both ends of one exchange as HTTP/2 sees them.
+
+    What the response brings waits in ``_pending`` until the connection lets it out (``send``); more than ``buffer`` of
+    it pauses the exchange. ``moved`` is when the visitor last did something for this stream: sent some of the request,
+    or took some of the response. ``malformed``: the request is no HTTP; its answer ends with a reset. ``over``:
+    nothing more is to be sent.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_connection",
+        "_credit",
+        "_exchange",
+        "_fields",
+        "_finished",
+        "_half",
+        "_handshake",
+        "_head",
+        "_left",
+        "_mute",
+        "_paused",
+        "_pending",
+        "_size",
+        "_stuck",
+        "_trailers",
+        "id",
+        "malformed",
+        "moved",
+        "over",
+        "queued",
+        "record",
+        "request_ended",
+        "started",
+    )
+
+    def __init__(self, connection: IStreamConnection, number: int) -> None:
+        self.id = number
+        self.moved = connection.site.clock.seconds()
+        self.queued = self.request_ended = self.started = self.malformed = False
+        self.record: Record | None = None
+        self._connection = connection
+        self._head: RequestHead | None = None
+        self._exchange: Exchange | None = None
+        self._half: StreamTransport | None = None
+        self._handshake: Handshake | None = None
+        self._fields: Fields | None = None
+        self._trailers: Fields = []
+        self._pending: deque[bytes | memoryview] = deque()
+        self._size = self._credit = self._stuck = 0
+        self._blocked = self._paused = self._finished = self._left = self._mute = self.over = False
+
+    # -- the request
+
+    def begin(self, head: RequestHead) -> None:
+        """The head has come."""
+        self._head = head
+        if head.upgrade:
+            self._handshake = Handshake(self._connection.random_bytes)
+            head.fields.append(self._handshake.key_field)
+        self._connection.dispatch.answer(head, self, self)
+        if head.upgrade and self._exchange is not None:
+            self._exchange.end([])
+
+    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+        """Start an exchange; what comes of the body is its."""
+        self._exchange = exchange
+        exchange.start(visitor)
+
+    def hand_over(self, protocol: Any, head: bytes) -> None:
+        """Clients connect by HTTP/1.1: a stream cannot be given away."""
+        self._connection.dispatch.refuse(NO_LINK, self, self._head)
+
+    def receive(self, data: bytes, counted: int) -> None:
+        """A piece of the body, which took ``counted`` bytes of the window."""
+        self.moved = self._connection.site.clock.seconds()
+        if self._blocked:
+            self._stuck += counted
+            self._connection.hold(counted)
+        self._credit += counted
+        if self._half is not None:
+            self._half.receive(data)
+        elif self._exchange is not None and data:
+            self._exchange.body(data)
+        self._give_credit()
+
+    def end_request(self, trailers: Fields) -> None:
+        """The request is complete."""
+        self.request_ended = True
+        if self._half is not None:
+            self._half.ended()
+        elif self._exchange is not None and not (self._head is not None and self._head.upgrade):
+            self._exchange.end(trailers)
+        self._look_whether_over()
+
+    def lose(self) -> None:
+        """The visitor, or the whole connection, has given the stream up."""
+        self.over = True
+        self._drop()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        half, self._half = self._half, None
+        if half is not None:
+            half.lost()
+        self._log(complete=False)
+
+    @property
+    def waits_for_visitor(self) -> bool:
+        """Whether nothing goes on here until the visitor sends or takes something."""
+        if self._pending and not self.queued:
+            return True
+        return not (self.request_ended or self._blocked or self.started or self._exchange is None)
+
+    # -- IResponder
+
+    def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
+        """Send it at once."""
+        if not self.over:
+            self._connection.send_headers(self.id, _response(status, fields), False)
+
+    def send_head(self, status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
+        """The head leaves with what follows it, so that one without a body ends the stream (as gRPC wants it)."""
+        self.started = True
+        self._fields = _response(status, fields)
+        if length is not None:
+            self._fields.append((b"content-length", b"%d" % length))
+        self._mute = bodiless or (self._head is not None and self._head.method == b"HEAD")
+        if self.record is not None:
+            self.record.head_sent(status, fields)
+        self._connection.wake(self)
+
+    def send_body(self, data: bytes) -> None:
+        """Queue a piece; to HEAD nothing."""
+        if self._mute or self.over or not data:
+            return
+        if not self._pending:
+            self.moved = self._connection.site.clock.seconds()
+        self._pending.append(data)
+        self._size += len(data)
+        if self.record is not None:
+            self.record.sent += len(data)
+        self._connection.wake(self)
+        if not self._paused and self._size > self._connection.limits.buffer:
+            self._paused = True
+            self._hold_back(True)
+
+    def finish(self, trailers: Fields) -> None:
+        """The response is complete once what is queued has left."""
+        self._exchange = None
+        self._finished = True
+        self._trailers = trailers
+        self._connection.wake(self)
+
+    def abort(self, error: EgtunnelError) -> None:
+        """Reset the stream; nobody takes that for a complete response."""
+        self._exchange = None
+        self._reset(INTERNAL_ERROR)
+
+    def switch(self, status: int, reason: bytes, fields: Fields) -> Half:
+        """Answer the CONNECT with 200; from here on DATA frames carry the WebSocket's bytes."""
+        self._exchange = None
+        half = Half()
+        self._half = transport = StreamTransport(self, half)
+        half.makeConnection(transport)
+        self.started = True
+        if self._handshake is None or not self._handshake.accepted(fields):
+            self._reset(INTERNAL_ERROR)
+            return half
+        self._fields = _response(200, [field for field in fields if field[0].lower() != b"sec-websocket-accept"])
+        if self.record is not None:
+            self.record.status = 200
+        self._connection.wake(self)
+        return half
+
+    def pause_request(self) -> None:
+        """Give no more credit."""
+        self._blocked = True
+
+    def resume_request(self) -> None:
+        """Give the credit that was held back."""
+        self._blocked = False
+        self.moved = self._connection.site.clock.seconds()
+        self._unstick()
+        self._give_credit()
+
+    # -- for the connection and for the bytes of a WebSocket
+
+    def send(self, largest: int) -> bool:
+        """Give the connection one frame, or two; whether there is more that could go now."""
+        if self.over:
+            return False
+        connection, ended = self._connection, self._finished and not self._trailers
+        fields, self._fields = self._fields, None
+        if fields is not None:
+            last = ended and not self._pending and not self.malformed
+            connection.send_headers(self.id, fields, last)
+            if last:
+                return self._response_left()
+        if self._pending:
+            room = min(connection.room(self.id), largest)
+            if room <= 0:
+                return False
+            piece = self._next_piece(room)
+            last = ended and not self._pending and not self.malformed
+            connection.send_data(self.id, piece, last)
+            self._drained()
+            if self._pending:
+                return True
+            if last:
+                return self._response_left()
+        if self._finished and not self._pending:
+            self._send_end()
+            return self._response_left()
+        return False
+
+    def end_response(self) -> None:
+        """No more bytes of a WebSocket follow."""
+        self.finish([])
+
+    def reset(self) -> None:
+        """Break the stream off."""
+        self._reset(CANCEL)
+
+    def time_out(self) -> None:
+        """The visitor did nothing for this stream for too long."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        self._reset(CANCEL)
+
+    # --
+
+    def _next_piece(self, room: int) -> bytes | memoryview:
+        piece = self._pending[0]
+        if len(piece) > room:
+            view = memoryview(piece)
+            self._pending[0] = view[room:]
+            piece = view[:room]
+        else:
+            self._pending.popleft()
+        self._size -= len(piece)
+        self.moved = self._connection.site.clock.seconds()
+        return piece
+
+    def _drained(self) -> None:
+        if self._paused and self._size < self._connection.limits.buffer // 2:
+            self._paused = False
+            self._hold_back(False)
+
+    def _hold_back(self, full: bool) -> None:
+        source: Any = self._half if self._half is not None else self._exchange
+        if source is None:
+            return
+        if full:
+            source.pause()
+        else:
+            source.resume()
+
+    def _send_end(self) -> None:
+        if self.malformed:
+            self._connection.reset_stream(self.id, PROTOCOL_ERROR)
+        elif self._trailers:
+            self._connection.send_headers(self.id, [(n.lower(), v.strip(b" \t")) for n, v in self._trailers], True)
+        else:
+            self._connection.send_data(self.id, b"", True)
+
+    def _response_left(self) -> bool:
+        """The response is complete; what else the visitor has to say is of no use (RFC 9113 section 8.1)."""
+        self._left = True
+        self._finished = False
+        self._log(complete=True)
+        if self._half is not None:
+            self._half.write_ended()
+        elif self.malformed:
+            self.request_ended = True
+        elif not self.request_ended:
+            self._connection.reset_stream(self.id, NO_ERROR)
+            self.request_ended = True
+        self._look_whether_over()
+        return False
+
+    def _look_whether_over(self) -> None:
+        if self.request_ended and self._left and not self.over:
+            self.over = True
+            self._drop()
+            half, self._half = self._half, None
+            if half is not None:
+                half.done()
+            self._connection.forget(self)
+
+    def _reset(self, code: int) -> None:
+        if not self.over:
+            self.over = True
+            self._drop()
+            self._connection.reset_stream(self.id, code)
+            half, self._half = self._half, None
+            if half is not None:
+                half.lost()
+            self._log(complete=False)
+            self._connection.forget(self)
+
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._size = 0
+        self._unstick()
+
+    def _unstick(self) -> None:
+        if self._stuck:
+            self._connection.hold(-self._stuck)
+            self._stuck = 0
+
+    def _give_credit(self) -> None:
+        """Half a window at a time, while the upstream takes it."""
+        if self._credit >= self._connection.limits.window // 2 and not (
+            self._blocked or self.request_ended or self.over
+        ):
+            credit, self._credit = self._credit, 0
+            self._connection.credit(self.id, credit)
+
+    def _log(self, complete: bool) -> None:
+        record, self.record = self.record, None
+        if record is not None:
+            record.over(complete)
+
+
+def _response(status: int, fields: Fields) -> Fields:
+    """A response's header section (RFC 9113 section 8.3.2)."""
+    section: Fields = [(b":status", b"%d" % status)]
+    for name, value in fields:
+        lower = name.lower()
+        if lower not in _CONNECTION_FIELDS:
+            section.append((lower, value.strip(b" \t")))
+    return section
