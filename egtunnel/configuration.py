@@ -44,16 +44,30 @@ def default_state(environ: Mapping[str, str] = os.environ) -> Path:
     return state_home(environ) / "relay"
 
 
-def parameter(name: str, default: Any, text: str, read: Callable[[str], Any] = str) -> list[Any]:
-    """One row of ``optParameters``; a ValueError of ``read`` becomes a UsageError that names the option."""
+class _Reader:
+    """How a value of one option is read; a ValueError of ``read`` becomes a UsageError that names the option."""
 
-    def coerce(value: str) -> Any:
+    def __init__(self, name: str, read: Callable[[str], Any], repeated: bool) -> None:
+        self.name = name
+        self.read = read
+        self.repeated = repeated
+
+    def __call__(self, value: str) -> Any:
         try:
-            return read(value)
+            return self.read(value)
         except ValueError as error:
-            raise UsageError(f"--{name} {value}: {error}") from None
+            raise UsageError(f"--{self.name} {value}: {error}") from None
 
-    return [name, None, default, text, coerce]
+
+def parameter(
+    name: str, default: Any, text: str, read: Callable[[str], Any] = str, *, repeated: bool = False
+) -> list[Any]:
+    """One row of ``optParameters``.
+
+    A ``repeated`` option may be given several times, in the file as a list, and its value is a list of what ``read``
+    made of each; where nobody gives it, a list of the default, or an empty one where that is None.
+    """
+    return [name, None, default, text, _Reader(name, read, repeated)]
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
@@ -111,6 +125,7 @@ class ConfiguredOptions(Options):
     def __init__(self) -> None:
         super().__init__()
         self.given: set[str] = set()
+        self._named: list[tuple[str, str]] = []
         self.file: dict[str, Any] = {}
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -120,11 +135,15 @@ class ConfiguredOptions(Options):
             named, _ = getopt.getopt(arguments, self.shortOpt, self.longOpt)
         except getopt.error:
             named = []  # the call below says what is wrong
-        self.given = {self.synonyms.get(option.lstrip("-"), "") for option, _ in named}
+        self._named = [(self.synonyms.get(option.lstrip("-"), ""), value) for option, value in named]
+        self.given = {option for option, _ in self._named}
         super().parseOptions(arguments)
 
     def postOptions(self) -> None:
         """Fill in what the command line did not say."""
+        for row in self.optParameters:
+            if row[4].repeated:
+                self.opts[row[0]] = self._repeated(row)
         for option, variable in self.environment.items():
             value = os.environ.get(variable)
             if option not in self.given and value:
@@ -142,25 +161,39 @@ class ConfiguredOptions(Options):
             if option not in self.given:
                 self._set(option, value, str(path))
 
+    def _repeated(self, row: list[Any]) -> list[Any]:
+        """All values of the command line, of which Twisted keeps the last; else the default."""
+        option, default, read = row[0], row[2], row[4]
+        if option in self.given:
+            return [read(value) for name, value in self._named if name == option]
+        return [] if default is None else [default]
+
     def _set(self, option: str, value: Any, source: str) -> None:
         if option in self._flags():
             if not isinstance(value, bool):
                 raise UsageError(f"{source}: {option} must be true or false")
             self.opts[option] = int(value)
-        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            self.opts[option] = self._coerce(option, str(value), source)
+            return
+        read = next(row[4] for row in self.optParameters if row[0] == option)
+        if read.repeated:
+            values = value if isinstance(value, list) else [value]
+            self.opts[option] = [_value(read, each, source) for each in values]
         else:
-            raise UsageError(f"{source}: {option} must be a text or a number")
-
-    def _coerce(self, option: str, text: str, source: str) -> Any:
-        row = next(row for row in self.optParameters if row[0] == option)
-        try:
-            return row[4](text) if len(row) > 4 else text
-        except (ValueError, UsageError) as error:
-            raise UsageError(f"{source}: {error}") from None
+            self.opts[option] = _value(read, value, source)
 
     def _flags(self) -> set[str]:
         return {row[0] for row in getattr(self, "optFlags", [])}
+
+
+def _value(read: _Reader, value: Any, source: str) -> Any:
+    """One value of the environment or the file."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        several = " or a list of them" if read.repeated else ""
+        raise UsageError(f"{source}: {read.name} must be a text or a number{several}")
+    try:
+        return read(str(value))
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
 
 
 def _toml(path: Path) -> dict[str, Any]:

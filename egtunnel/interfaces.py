@@ -19,13 +19,14 @@ class Visitor:
     """Who is asking: a frozen value an ingress makes and every dialer may read.
 
     ``kind`` is the kind of the ingress (``http`` or ``tcp``), ``host`` and ``port`` the visitor's own address,
-    ``name`` the public name it asked for.
+    ``name`` the public name it asked for, ``tls_name`` the one it named in a TLS handshake that ended at the relay.
     """
 
     kind: str
     host: str
     port: int
     name: str = ""
+    tls_name: str = ""
 
 
 def plain_address(host: str) -> str:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.client.certificates import Authority
 
-__all__ = ["ETC", "certificate", "haproxy_cfg", "moved", "nginx_conf"]
+__all__ = ["ETC", "certificate", "haproxy_cfg", "haproxy_tcp_cfg", "moved", "nginx_conf"]
 
 ETC = Path(__file__).resolve().parents[1] / "etc"
 NGINX = """
@@ -89,6 +89,22 @@ def haproxy_cfg(folder: Path, pem: dict[str, Path], *, plain: int, secure: int, 
         },
     )
     file = folder / "haproxy.cfg"
+    file.write_text(text)
+    return file
+
+
+def haproxy_tcp_cfg(folder: Path, *, plain: int, secure: int, relay: int = 7070) -> Path:
+    """``etc/haproxy-tcp.cfg`` on ports of loopback."""
+    text = moved(
+        (ETC / "haproxy-tcp.cfg").read_text(),
+        {
+            "bind :80": f"bind 127.0.0.1:{plain}",
+            "bind :443": f"bind 127.0.0.1:{secure}",
+            "server egrelay 127.0.0.1:7070": f"server egrelay 127.0.0.1:{relay}",
+            "maxconn 20000": "maxconn 1000",
+        },
+    )
+    file = folder / "haproxy-tcp.cfg"
     file.write_text(text)
     return file
 

@@ -24,12 +24,14 @@ from egtunnel.configuration import (
 class Sample(ConfiguredOptions):
     """Options of every sort."""
 
-    environment: ClassVar[dict[str, str]] = {"colour": "SAMPLE_COLOUR"}
+    environment: ClassVar[dict[str, str]] = {"colour": "SAMPLE_COLOUR", "word": "SAMPLE_WORD"}
     tables: ClassVar[frozenset[str]] = frozenset({"thing"})
     optParameters: ClassVar[list[list[Any]]] = [
         parameter("port", 7070, "a port", port),
         parameter("hold", 10.0, "seconds", number(0, 300)),
         parameter("colour", "red", "a word"),
+        parameter("door", 80, "a number of an option that may be repeated", port, repeated=True),
+        parameter("word", None, "a text of an option that may be repeated", repeated=True),
         parameter("config", None, "a file", folder),
     ]
     optFlags: ClassVar[list[list[Any]]] = [["bold", None, "a flag"]]
@@ -69,6 +71,31 @@ def test_an_option_given_with_its_default_value_still_beats_the_file(tmp_path: P
     assert parsed("--config", written(tmp_path, "port = 1"), "--port", "7070")["port"] == 7070
 
 
+def test_a_repeated_option_is_a_list_whoever_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value of the command line, in order; a list or one value of the file; one value of the environment."""
+    assert (parsed()["door"], parsed()["word"]) == ([80], [])
+    assert parsed("--door", "1", "--word=a", "--doo=2", "--word", "a")["door"] == [1, 2]
+    assert parsed("--word=a", "--word", "a")["word"] == ["a", "a"]
+    file = written(tmp_path, 'door = [443, 80]\nword = "x"\n')
+    assert parsed("--config", file)["door"] == [443, 80]
+    assert parsed("--config", file)["word"] == ["x"]
+    assert parsed("--config", file, "--door", "7")["door"] == [7]
+    monkeypatch.setenv("SAMPLE_WORD", "blue, green")
+    assert parsed("--config", file)["word"] == ["blue, green"]
+
+
+def test_every_value_of_a_repeated_option_is_checked() -> None:
+    """Not the last alone."""
+    with pytest.raises(UsageError, match=r"^--door x: it must be"):
+        parsed("--door", "x", "--door", "1")
+
+
+def test_lists_of_one_parse_are_not_those_of_the_next() -> None:
+    """A value that is appended somewhere must not turn up elsewhere."""
+    parsed()["word"].append("x")
+    assert parsed()["word"] == []
+
+
 def test_tables_are_left_to_the_daemon(tmp_path: Path) -> None:
     """Keys that are no options, and are known, are kept as they are."""
     options = parsed("--config", written(tmp_path, "[[thing]]\na = 1\n[[thing]]\na = 2\n"))
@@ -84,6 +111,9 @@ def test_tables_are_left_to_the_daemon(tmp_path: Path) -> None:
         ("port = 70000", "--port 70000: it must be from 1 to 65535"),
         ("port = true", "port must be a text or a number"),
         ("port = [1]", "port must be a text or a number"),
+        ("door = [1, 70000]", "--door 70000: it must be from 1 to 65535"),
+        ("door = [true]", "door must be a text or a number or a list of them"),
+        ("door = [[1]]", "door must be a text or a number or a list of them"),
         ("bold = 1", "bold must be true or false"),
         ("port = ", "Invalid value"),
         ("\udcff", "utf-8"),

@@ -13,7 +13,7 @@ from egtunnel.relay.tap import Options as RelayOptions
 from tests.client.certificates import Authority
 from tests.integration.daemons import free_port
 from tests.integration.programs import program
-from tests.proxies import ETC, certificate, haproxy_cfg, moved, nginx_conf
+from tests.proxies import ETC, certificate, haproxy_cfg, haproxy_tcp_cfg, moved, nginx_conf
 
 UNITS = ("egrelay.service", "egclient.service")
 MOST_EXPOSURE = 20
@@ -38,7 +38,31 @@ def test_the_relay_reads_its_sample() -> None:
     options = RelayOptions()
     options.parseOptions(["--config", str(ETC / "egrelay.toml")])
     settings = options.settings
-    assert (settings.addresses.domain, settings.interface, settings.port) == ("example.com", "127.0.0.1", 7070)
+    assert (settings.addresses.domain, settings.interface, settings.ports) == ("example.com", "127.0.0.1", (7070,))
+    assert settings.addresses.name_url("app") == "https://app.example.com"
+    assert "127.0.0.1" in settings.trusted and "127.0.0.2" not in settings.trusted
+
+
+def test_the_relay_reads_the_sample_of_one_that_stands_alone() -> None:
+    """It listens on both ports of all addresses, with certificates, and trusts nobody."""
+    options = RelayOptions()
+    options.parseOptions(["--config", str(ETC / "egrelay-alone.toml")])
+    settings = options.settings
+    assert (settings.ports, settings.redirect, settings.tls.folder) == ((443, 80), True, Path("/etc/egtunnel/certs"))
+    assert settings.interface in ("::", "")
+    assert settings.addresses.name_url("app") == "https://app.example.com"
+    assert "127.0.0.1" not in settings.trusted
+
+
+def test_the_relay_reads_the_lines_for_haproxy_in_tcp_mode(tmp_path: Path) -> None:
+    """They stand at the head of haproxy's own sample."""
+    lines = (ETC / "haproxy-tcp.cfg").read_text().partition("\nglobal")[0].splitlines()
+    file = tmp_path / "egrelay.toml"
+    file.write_text("\n".join(line.removeprefix("#   ") for line in lines if line.startswith("#   ")))
+    options = RelayOptions()
+    options.parseOptions(["--config", str(file)])
+    settings = options.settings
+    assert bool(settings.tls) and settings.ports == (7070,) and "127.0.0.1" in settings.trusted
     assert settings.addresses.name_url("app") == "https://app.example.com"
 
 
@@ -115,6 +139,8 @@ def test_haproxy_reads_its_sample(tmp_path: Path, pem: dict[str, Path]) -> None:
     """``haproxy -c`` accepts it, without a warning."""
     haproxy = program("haproxy")
     cfg = haproxy_cfg(tmp_path, pem, plain=free_port(), secure=free_port())
+    assert "WARNING" not in run(haproxy, "-c", "-f", cfg)
+    cfg = haproxy_tcp_cfg(tmp_path, plain=free_port(), secure=free_port())
     assert "WARNING" not in run(haproxy, "-c", "-f", cfg)
 
 

@@ -48,7 +48,9 @@ class Layer:
 LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.errors", frozenset(), STDLIB),
     Layer("egtunnel.policy", frozenset({"egtunnel.errors"}), PURE),
-    Layer("egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}),
+    Layer(
+        "egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}
+    ),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.splice", SEAMS | {"egtunnel.eager"}, STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),
@@ -59,6 +61,7 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session", frozenset({"egtunnel.eager", "egtunnel.errors", "egtunnel.interfaces", "egtunnel.mux"})),
     Layer("egtunnel.relay.service", None),
+    Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
     Layer("egtunnel.client.service", None),
     Layer("egtunnel.client.tap", None),
@@ -191,6 +194,7 @@ ALLOWED = [
     ("egtunnel.session.websocket", "from autobahn.twisted.websocket import WebSocketServerFactory"),
     ("egtunnel.ingress.tcp", "from egtunnel.splice import serve\nimport httptools\nfrom egtunnel import __version__"),
     ("egtunnel.relay.service", "from egtunnel.ingress.http import HttpIngress"),
+    ("egtunnel.relay.settings", "from egtunnel.ingress.http.limits import HTTPLimits"),
     ("egtunnel.relay.tap", "def make():\n    from twisted.internet import reactor"),
 ]
 

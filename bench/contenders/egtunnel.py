@@ -66,7 +66,9 @@ class Egtunnel:
     def relay_options(self, places: Places) -> list[str]:
         """The options of egrelay."""
         tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
-        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state)]
+        # All visitors of a benchmark come from one address.
+        limits = ["--max-per-address", "20000"]
+        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits]
 
     def client_options(self, places: Places) -> list[str]:
         """The options of egclient; the token comes from the file that the relay made."""

@@ -68,18 +68,22 @@ class Addresses:
         On this machine a client gets by with the file's name, or without where it is ``found``, the one that clients
         look for by themselves; from another machine the token is fetched over ssh.
         """
-        line = ["twistd -n egclient"]
         token = shlex.quote(str(token_file))
+        if not is_local(self.domain):
+            return f"EGTUNNEL_TOKEN=$(ssh {self.domain} cat {token}) {self.public_line()}"
+        return self._line("" if token_file == found else f"--token-file {token}")
+
+    def public_line(self) -> str:
+        """The same line for everybody to read: it does not say where the token is."""
+        return self._line("")
+
+    def _line(self, token: str) -> str:
         local = is_local(self.domain)
-        if not local:
-            line.insert(0, f"EGTUNNEL_TOKEN=$(ssh {self.domain} cat {token})")
-        if not local or self.relay_url("/connect") != "ws://localhost:7070":
-            line.append(f"--relay {self.relay_url('/connect')}")
-        if local and token_file != found:
-            line.append(f"--token-file {token}")
-        if not local and self.scheme == "http":
-            line.append("--insecure")
-        return " ".join([*line, "--local 8080"])
+        usual = local and self.relay_url("/connect") == "ws://localhost:7070"
+        relay = "" if usual else f"--relay {self.relay_url('/connect')}"
+        insecure = "--insecure" if not local and self.scheme == "http" else ""
+        words = ["twistd -n egclient", relay, token, insecure, "--local 8080"]
+        return " ".join(word for word in words if word)
 
 
 def is_loopback(interface: str) -> bool:

@@ -3,86 +3,39 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from egtunnel.configuration import default_state
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown, UnknownTunnel
-from egtunnel.ingress.http.ingress import HTTPIngress, HTTPLimits
-from egtunnel.ingress.tcp import TCPIngress, TCPLimits
+from egtunnel.ingress.front.door import FrontDoor
+from egtunnel.ingress.http.ingress import HTTPIngress, SiteSettings
+from egtunnel.ingress.tcp import TCPIngress
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
-from egtunnel.relay.addresses import Addresses, is_loopback
-from egtunnel.relay.admission import AdmissionLimits, Door
-from egtunnel.relay.claims import ClaimLimits, Claims
-from egtunnel.relay.reservations import Owner, ReservationLimits, Reservations
+from egtunnel.relay.addresses import is_local, is_loopback
+from egtunnel.relay.admission import Door
+from egtunnel.relay.claims import Claims
+from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.reservations import Owner, Reservations
+from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.state import Ledger, State, read_token
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
-from egtunnel.relay.waiting import WaitingLimits, WaitingRoom
+from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.session.messages import Hello, Welcome
-from egtunnel.session.session import Role, Session, SessionLimits
+from egtunnel.session.session import Role, Session
 from egtunnel.session.transport import ChannelTransport
-from egtunnel.session.websocket import LinkLimits, link_server_factory
+from egtunnel.session.websocket import link_server_factory
 
-__all__ = ["Relay", "RelayLimits", "RelaySettings", "all_addresses"]
-
-MIB = 1024 * 1024
-
-
-@attrs.frozen
-class RelayLimits:
-    """All limits of a relay. Sizes in bytes, times in seconds.
-
-    ``memory``: held for all sessions, ``session_memory``: for one. ``backlog``: connections the kernel keeps for us.
-    ``expiry``: how often places that nobody came back to are looked for.
-    """
-
-    admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
-    claims: ClaimLimits = attrs.field(factory=ClaimLimits)
-    http: HTTPLimits = attrs.field(factory=HTTPLimits)
-    link: LinkLimits = attrs.field(factory=LinkLimits)
-    reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
-    session: SessionLimits = attrs.field(factory=SessionLimits)
-    tcp: TCPLimits = attrs.field(factory=TCPLimits)
-    waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
-    memory: int = 512 * MIB
-    session_memory: int = 64 * MIB
-    backlog: int = 1024
-    expiry: float = 60.0
-
-
-@attrs.frozen
-class RelaySettings:
-    """Where a relay listens and what it is for the world.
-
-    ``interface``: the address to listen on; ``::`` and the empty text: all; ``tcp_interface``: the one of TCP tunnels.
-    ``token_file``: None: the one of ``state``.
-    """
-
-    addresses: Addresses
-    state: Path
-    port: int = 7070
-    interface: str = "127.0.0.1"
-    tcp_interface: str = "127.0.0.1"
-    token_file: Path | None = None
-    limits: RelayLimits = attrs.field(factory=RelayLimits)
-
-
-def all_addresses() -> str:
-    """The interface that stands for all addresses of this machine: both families if it has both."""
-    return "::" if socket.has_dualstack_ipv6() else ""
+__all__ = ["Relay"]
 
 
 class Relay(MultiService):
@@ -124,7 +77,8 @@ class Relay(MultiService):
         self.door: Door | None = None
         self.budget = Budget(limits.memory)
         self._http = self._http_ingress()
-        self._port: IListeningPort | None = None
+        self._front = self._front_door()
+        self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog)
         self._expiry = LoopingCall(self.tunnels.expire)
         self._expiry.clock = reactor
         self._failed = False
@@ -162,12 +116,13 @@ class Relay(MultiService):
 
     def stopService(self) -> Deferred[Any]:
         """Close the ports, tell every client, and write down who owns what."""
-        closing = maybeDeferred(self._port.stopListening if self._port is not None else lambda: None)
+        closing = self._listeners.close()
         if self._expiry.running:
             self._expiry.stop()
         if self.door is not None:
             self.door.close(ShuttingDown("the relay is shutting down"))
         self._room.close()
+        self._front.close()
         self._http.close()
         self._ledger.close()
         self._state.release()
@@ -175,27 +130,12 @@ class Relay(MultiService):
         return closing.addCallback(lambda _: stopping)
 
     def _listen(self) -> None:
-        settings = self.settings
-        if self._port is not None:
-            return
-        try:
-            self._port = self._reactor.listenTCP(
-                settings.port, self._http, backlog=settings.limits.backlog, interface=settings.interface
-            )
-        except CannotListenError as error:
-            reason = getattr(error.socketError, "strerror", None) or error.socketError
-            raise ConfigurationError(f"cannot listen on {self._where()}: {reason}") from None
+        self._listeners.listen(self._front)
 
-    def _where(self) -> str:
-        interface = self.settings.interface
-        if interface in ("", "::", "0.0.0.0"):
-            return f"port {self.settings.port} of all addresses"
-        return f"[{interface}]:{self.settings.port}" if ":" in interface else f"{interface}:{self.settings.port}"
-
-    # -- clients
+    # -- visitors
 
     def _http_ingress(self) -> HTTPIngress:
-        addresses, limits = self.settings.addresses, self.settings.limits
+        settings, addresses, limits = self.settings, self.settings.addresses, self.settings.limits
         return HTTPIngress(
             self.tunnels,
             domain=addresses.domain,
@@ -205,7 +145,25 @@ class Relay(MultiService):
             link_factory=link_server_factory(self._link, limits.link, self._reactor),
             clock=self._reactor,
             limits=limits.http,
+            settings=SiteSettings(
+                redirect=bool(settings.tls) and settings.redirect,
+                client_line=addresses.public_line(),
+                require_certificate=settings.tls.client_ca is not None,
+            ),
         )
+
+    def _front_door(self) -> FrontDoor:
+        """Where there are no certificates, a relay that is HTTPS for the world stands behind a proxy that ends TLS."""
+        settings = self.settings
+        return FrontDoor(
+            self._http,
+            self._reactor,
+            trusted=settings.trusted,
+            scheme="http" if settings.tls else settings.addresses.scheme,
+            limits=settings.limits.front,
+        )
+
+    # -- clients
 
     def _link(self, link: ILink) -> None:
         if self.door is None:
@@ -243,12 +201,14 @@ class Relay(MultiService):
 
     def _introduce(self) -> None:
         settings, addresses = self.settings, self.settings.addresses
-        self._say(f"egrelay listens on {self._where()}; public names are {addresses.name_url('<name>')}")
+        self._say(f"egrelay listens on {self._listeners.where()}; public names are {addresses.name_url('<name>')}")
         if addresses.scheme == "http" and not is_loopback(settings.interface):
             self._say(
-                "Traffic is NOT encrypted: put a TLS proxy in front (etc/nginx.conf shows how) and give "
-                f"--public-url https://{addresses.domain}"
+                "Traffic is NOT encrypted: give --tls-cert and --tls-key, or --tls-dir; "
+                f"behind a TLS proxy give --public-url https://{addresses.domain}"
             )
+        if settings.tls and is_local(addresses.domain):
+            addresses = attrs.evolve(addresses, scheme="http")  # within this machine TLS would only ask for its --ca
         token_file = settings.token_file or settings.state / "token"
         self._say(f"Connect a client: {addresses.client_line(token_file, default_state() / 'token')}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import IService
@@ -12,14 +14,17 @@ from egtunnel.clock import install_monotonic
 from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, port, whole_number
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import EgtunnelError, Refused
-from egtunnel.ingress.http.ingress import HTTPLimits
+from egtunnel.ingress.front.limits import FrontLimits
+from egtunnel.ingress.front.networks import Networks, read_networks
+from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.mux.mux import MuxLimits
 from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.names import canonical, check_host
 from egtunnel.relay.reservations import ReservationLimits
-from egtunnel.relay.service import MIB, Relay, RelayLimits, RelaySettings, all_addresses
+from egtunnel.relay.service import Relay
+from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
@@ -73,15 +78,35 @@ def port_range(text: str) -> range:
     return ports
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it must be {' or '.join(words)}")
+        return text
+
+    return read
+
+
+def file_or_output(text: str) -> Path | str:
+    """Reads a path, or ``-`` for standard output."""
+    return text if text == "-" else folder(text)
+
+
 def public_url(text: str) -> tuple[str, str, int]:
     """Reads scheme, host and port of a URL."""
     return parse_public_url(text)
 
 
+PLAIN_HTTP = one_of("redirect", "serve")
+LOG_FORMAT = one_of("combined", "json")
+
+
 class Options(ConfiguredOptions):
     """The command line of ``twistd egrelay``."""
 
-    synopsis = "[--domain NAME] [--port 7070] [--public-url https://NAME]"
+    synopsis = "[--domain NAME] [--port 443 --port 80 --tls-dir DIR] [--public-url https://NAME]"
     longdesc = (
         "The public end of egtunnel: gives the services of its clients public addresses below its domain. At its "
         "first start it makes a token, which lets clients in, and prints the line that connects one. The file of "
@@ -89,11 +114,20 @@ class Options(ConfiguredOptions):
     )
 
     optParameters: ClassVar[list[list[Any]]] = [
-        parameter("port", 7070, "TCP port for visitors over HTTP and for clients", port),
+        parameter("port", 7070, "TCP port for visitors and clients, with TLS or without", port, repeated=True),
         parameter("interface", None, "address to listen on (default: loopback for localhost, else all)", interface),
         parameter("tcp-interface", None, "address TCP tunnels listen on (default: as --interface)", interface),
         parameter("domain", "localhost", "domain below which public names are given", domain),
         parameter("public-url", None, "what visitors use when a TLS proxy stands in front: https://DOMAIN", public_url),
+        parameter("tls-cert", None, "PEM file with the relay's certificate and its chain", folder),
+        parameter("tls-key", None, "PEM file with the key of --tls-cert", folder),
+        parameter("tls-dir", None, "folder with a certificate and key for each name", folder),
+        parameter("client-ca", None, "PEM file of the authority whose certificates clients must show", folder),
+        parameter("plain-http", "redirect", "with certificates, plain HTTP: redirect or serve", PLAIN_HTTP),
+        parameter("trust", None, "network of a proxy in front whose word is believed", read_networks, repeated=True),
+        parameter("access-log", None, "file for a line a request, - for standard output", file_or_output),
+        parameter("access-log-format", "combined", "combined or json", LOG_FORMAT),
+        parameter("error-pages", None, "folder with pages of your own for errors", folder),
         parameter("link-path", "/connect", "path at which clients connect, the same on both sides", link_path),
         parameter("tcp-ports", "20000-20099", "public ports for TCP tunnels, first-last or none", port_range),
         parameter("hold", 10.0, "seconds a visitor waits for a client that is away", number(0, 300)),
@@ -103,9 +137,12 @@ class Options(ConfiguredOptions):
         parameter("config", None, "TOML file with the same names", folder),
         parameter("max-clients", 1000, "clients connected at once", whole_number(1, 100_000)),
         parameter("max-channels", 4096, "visitors' connections of one client at once", whole_number(1, 1_000_000)),
-        parameter("max-visitors", 10_000, "visitors' HTTP connections at once", whole_number(1, 1_000_000)),
+        parameter("max-visitors", 10_000, "visitors' connections at once", whole_number(1, 1_000_000)),
+        parameter("max-per-address", 512, "visitors' connections of one address at once", whole_number(1, 1_000_000)),
         parameter("head-timeout", 10.0, "seconds a visitor has to send a whole request head", number(0.1, 600)),
         parameter("idle-timeout", 75.0, "seconds a visitor's connection is kept between requests", number(0.1, 3600)),
+        parameter("body-timeout", 60.0, "seconds without a byte of a visitor's request body", number(0.1, 3600)),
+        parameter("write-timeout", 300.0, "seconds a visitor may read nothing of an answer", number(0.1, 86_400)),
         parameter("response-timeout", 60.0, "seconds a service has to start its answer", number(0.1, 3600)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
@@ -119,18 +156,29 @@ class Options(ConfiguredOptions):
             self["tcp-ports"] = port_range(self["tcp-ports"])  # the default, written as a person would
         if self["public-url"] is not None and self["public-url"][1] != self["domain"]:
             raise UsageError(f"--public-url: its host must be that of --domain, {self['domain']}")
+        if (self["tls-cert"] is None) != (self["tls-key"] is None):
+            raise UsageError("--tls-cert and --tls-key: give both")
         self.settings = self._settings()
+        if self["client-ca"] is not None and not self.settings.tls:
+            raise UsageError("--client-ca: clients show certificates over TLS only: give --tls-cert or --tls-dir")
 
     def _settings(self) -> RelaySettings:
-        scheme, _, public_port = self["public-url"] or ("http", "", self["port"])
+        tls = TLSFiles(self["tls-cert"], self["tls-key"], self["tls-dir"], self["client-ca"])
+        ports = tuple(dict.fromkeys(self["port"]))
+        scheme, _, public_port = self["public-url"] or ("https" if tls else "http", "", ports[0])
         listen = self["interface"] or (LOOPBACK if is_local(self["domain"]) else all_addresses())
         return RelaySettings(
             addresses=Addresses(self["domain"], scheme, public_port, self["link-path"]),
             state=self["state"] or default_state(),
-            port=self["port"],
+            ports=ports,
             interface=listen,
             tcp_interface=self["tcp-interface"] or listen,
             token_file=self["token-file"],
+            tls=tls,
+            redirect=self["plain-http"] == "redirect",
+            trusted=Networks(tuple(network for networks in self["trust"] for network in networks)),
+            access_log=LogSettings(self["access-log"], self["access-log-format"]),
+            error_pages=self["error-pages"],
             limits=self._limits(),
         )
 
@@ -138,11 +186,15 @@ class Options(ConfiguredOptions):
         return RelayLimits(
             admission=AdmissionLimits(clients=self["max-clients"]),
             claims=ClaimLimits(ports=self["tcp-ports"]),
+            front=FrontLimits(
+                peek=self["head-timeout"], connections=self["max-visitors"], per_address=self["max-per-address"]
+            ),
             http=HTTPLimits(
-                connections=self["max-visitors"],
                 head_wait=self["head-timeout"],
                 keep_alive=self["idle-timeout"],
                 answer=self["response-timeout"],
+                body_wait=self["body-timeout"],
+                stall=self["write-timeout"],
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
             session=SessionLimits(mux=MuxLimits(channels=self["max-channels"])),

@@ -67,7 +67,7 @@ def honest_house(folder: Path, nginx: Nginx) -> Iterator[House]:
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Upstream(echo))
         ports = free_port()
-        relay = Relay(folder, "--tcp-ports", f"{ports}-{ports}")
+        relay = Relay(folder, "--tcp-ports", f"{ports}-{ports}", "--max-per-address", "2000")
         stack.callback(relay.end)
         web = Client(relay.ready(), "--local", str(nginx.port), "--name", "good")
         stack.callback(web.end)

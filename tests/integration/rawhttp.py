@@ -28,12 +28,14 @@ class Answer:
 
 
 class Connection:
-    """One connection of a visitor; blocking, with a deadline on every step."""
+    """One connection of a visitor; blocking, with a deadline on every step; ``source``: its own address."""
 
-    def __init__(self, port: int, timeout: float = PATIENCE, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, timeout: float = PATIENCE, receive_buffer: int = 0, source: str = "") -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(timeout)
         self.socket.connect(("127.0.0.1", port))
         self._received = b""

@@ -18,9 +18,11 @@ from demo.site import PAGES
 from tests.client.certificates import Authority
 from tests.integration.daemons import ROOT, Client, Daemon, Relay, free_port, listening
 from tests.integration.programs import program
-from tests.proxies import certificate, haproxy_cfg, nginx_conf
+from tests.proxies import certificate, haproxy_cfg, moved, nginx_conf
 
 Start = Callable[[Daemon], Daemon]
+VISITOR = "127.0.0.9"
+"""The visitor's address; the proxy has another one, 127.0.0.1."""
 
 
 @attrs.frozen
@@ -34,7 +36,7 @@ class Behind:
     def connect(self, host: str) -> http.client.HTTPConnection:
         """A visitor's connection to the proxy; the certificate is verified for the host."""
         context = ssl.create_default_context(cafile=str(self.authority.file))
-        plain = socket.create_connection(("127.0.0.1", self.secure), timeout=20)
+        plain = socket.create_connection(("127.0.0.1", self.secure), timeout=20, source_address=(VISITOR, 0))
         connection = http.client.HTTPConnection(f"{host}:{self.secure}")
         connection.sock = context.wrap_socket(plain, server_hostname=host)
         return connection
@@ -46,21 +48,26 @@ class Behind:
         return connection.getresponse()
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=["nginx", "haproxy", "haproxy, PROXY version 1"])
 def behind(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> Behind:
     """Site, relay, proxy and client; the client's own link goes through the proxy, too."""
-    proxy = program(request.param)
+    kind, _, old = request.param.partition(", ")
+    proxy = program(kind)
     authority = Authority(tmp_path)
     pem = certificate(authority, tmp_path, "localhost", "*.localhost", "app.localhost")
     plain, secure, port = free_port(), free_port(), free_port()
-    if request.param == "nginx":
+    if kind == "nginx":
         conf = nginx_conf(tmp_path, pem, domain="localhost", plain=plain, secure=secure, relay=port)
         argv = [proxy, "-p", str(tmp_path), "-c", str(conf)]
     else:
-        argv = [proxy, "-db", "-f", str(haproxy_cfg(tmp_path, pem, plain=plain, secure=secure, relay=port))]
+        conf = haproxy_cfg(tmp_path, pem, plain=plain, secure=secure, relay=port)
+        if old:
+            conf.write_text(moved(conf.read_text(), {"send-proxy-v2": "send-proxy"}))
+        argv = [proxy, "-db", "-f", str(conf)]
     site = Daemon([sys.executable, "-m", "demo.site"], ROOT)
     start(site)
-    relay = Relay(tmp_path, "--public-url", f"https://localhost:{secure}", "--tcp-ports", "none", port=port)
+    public = ["--public-url", f"https://localhost:{secure}", "--trust", "127.0.0.1"]
+    relay = Relay(tmp_path, *public, "--tcp-ports", "none", port=port)
     start(relay)
     relay.ready()
     start(Daemon(argv, tmp_path))
@@ -93,13 +100,13 @@ def test_events_come_one_by_one_through_the_proxy(behind: Behind) -> None:
 
 
 def test_the_service_learns_who_asks_and_how_and_not_what_the_visitor_claims(behind: Behind) -> None:
-    """``X-Forwarded-Proto`` is that of the proxy's public side; what the visitor wrote in such headers is gone."""
+    """Its own address, not the proxy's, and the scheme of the proxy's public side; what it wrote itself is gone."""
     forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "gopher", "Forwarded": "for=203.0.113.9"}
     seen = json.loads(behind.get("/seen", **forged).read())
     assert seen["x-forwarded-proto"] == "https"
     assert seen["host"] == f"app.localhost:{behind.secure}"
     assert "203.0.113.9" not in seen["x-forwarded-for"] + seen["forwarded"]
-    assert "127.0.0.1" in seen["x-forwarded-for"]
+    assert seen["x-forwarded-for"] == VISITOR
 
 
 def test_an_unknown_name_is_answered_by_the_relay(behind: Behind) -> None:

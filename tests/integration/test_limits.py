@@ -321,7 +321,7 @@ def test_the_waiting_room_holds_a_thousand_and_all_of_them_are_served(
     tmp_path: Path, start: Start, nginx: Nginx
 ) -> None:
     """1,001 visitors come while the client is away: the last is told so at once, the others are served in the end."""
-    relay = special(tmp_path, start, "--hold", "60")
+    relay = special(tmp_path, start, "--hold", "60", "--max-per-address", "2000")
     options = ("--local", str(nginx.port), "--name", "back")
     client = Client(relay, *options)
     start(client)

@@ -59,6 +59,21 @@ def test_the_line_that_connects_a_client_works_as_it_stands(addresses: Addresses
 
 
 @pytest.mark.parametrize(
+    ("scheme", "port", "relay"),
+    [
+        ("http", 80, "ws://example.com --insecure"),
+        ("http", 7070, "ws://example.com:7070 --insecure"),
+        ("https", 443, "wss://example.com"),
+        ("https", 8443, "wss://example.com:8443"),
+    ],
+)
+def test_the_line_for_everybody_says_nothing_of_the_token(scheme: str, port: int, relay: str) -> None:
+    """Not even where it is."""
+    assert Addresses("example.com", scheme, port).public_line() == f"twistd -n egclient --relay {relay} --local 8080"
+    assert Addresses("localhost", "http", 7070).public_line() == "twistd -n egclient --local 8080"
+
+
+@pytest.mark.parametrize(
     ("text", "parts"),
     [
         ("https://example.com", ("https", "example.com", 443)),

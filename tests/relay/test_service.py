@@ -15,7 +15,8 @@ from egtunnel.errors import EgtunnelError, ShuttingDown
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import message_frame
 from egtunnel.relay.reservations import Place
-from egtunnel.relay.service import Relay, RelayLimits, RelaySettings
+from egtunnel.relay.service import Relay
+from egtunnel.relay.settings import RelayLimits, RelaySettings
 from egtunnel.session.messages import Claim, Hello
 from tests.pipes import MemoryLink
 
@@ -79,6 +80,14 @@ class RelayTests(SynchronousTestCase):
         self.addCleanup(relay.stopService)
         self.assertEqual(len(self.reactor.tcpServers), 1)
 
+    def test_it_listens_on_every_port(self) -> None:
+        """With one factory, which tells what each connection is."""
+        self.started(ports=(7070, 7071))
+        (first, factory, *_), (second, other, *_) = self.reactor.tcpServers
+        self.assertEqual((first, second), (7070, 7071))
+        self.assertIs(factory, other)
+        self.assertIn("127.0.0.1:7070 and 7071", self.said[0])
+
     def test_it_starts_without_twistd(self) -> None:
         """``startService`` alone is enough for a program that embeds a relay."""
         relay = self.relay()
@@ -99,8 +108,8 @@ class RelayTests(SynchronousTestCase):
         """In one line; with a TLS proxy in front not at all."""
         self.started(addresses=Addresses("example.com", "http", 7070), interface="::")
         (line,) = [line for line in self.said if "NOT encrypted" in line]
-        self.assertIn("--public-url https://example.com", line)
-        self.assertIn("etc/nginx.conf", line)
+        for option in ("--tls-cert", "--tls-dir", "--public-url https://example.com"):
+            self.assertIn(option, line)
         self.assertIn("port 7070 of all addresses", self.said[0])
 
     def test_behind_a_tls_proxy_it_is_quiet_about_that(self) -> None:
@@ -112,7 +121,7 @@ class RelayTests(SynchronousTestCase):
 
     def test_a_port_in_use_is_fatal_in_one_line(self) -> None:
         """Nothing else happens then, and stopping is harmless."""
-        relay = self.relay(port=20_000)
+        relay = self.relay(ports=(7070, 20_000))
         relay.privilegedStartService()
         relay.startService()
         self.assertEqual(

@@ -11,9 +11,11 @@ from twisted.python.usage import Options as ParentOptions
 from twisted.python.usage import UsageError
 
 from egtunnel.configuration import default_state
+from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.relay import tap
 from egtunnel.relay.addresses import Addresses
-from egtunnel.relay.service import MIB, Relay, RelayLimits, RelaySettings
+from egtunnel.relay.service import Relay
+from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles
 
 
 def parsed(*arguments: str) -> tap.Options:
@@ -31,10 +33,15 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert settings() == RelaySettings(
         addresses=Addresses("localhost", "http", 7070, "/connect"),
         state=default_state(),
-        port=7070,
+        ports=(7070,),
         interface="127.0.0.1",
         tcp_interface="127.0.0.1",
         token_file=None,
+        tls=TLSFiles(),
+        redirect=True,
+        trusted=Networks(),
+        access_log=LogSettings(),
+        error_pages=None,
         limits=RelayLimits(),
     )
 
@@ -42,11 +49,20 @@ def test_the_defaults_are_those_of_the_code() -> None:
 def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
     """An option that does nothing would be a lie."""
     given: dict[str, tuple[str, Any]] = {
-        "port": ("8000", lambda s: s.port == 8000),
+        "port": ("8000", lambda s: s.ports == (8000,)),
         "interface": ("127.0.0.2", lambda s: s.interface == "127.0.0.2"),
         "tcp-interface": ("127.0.0.3", lambda s: s.tcp_interface == "127.0.0.3"),
         "domain": ("Example.com.", lambda s: s.addresses.domain == "example.com"),
         "public-url": ("https://example.com", lambda s: (s.addresses.scheme, s.addresses.port) == ("https", 443)),
+        "tls-cert": (str(tmp_path / "c"), lambda s: s.tls.certificate == tmp_path / "c"),
+        "tls-key": (str(tmp_path / "k"), lambda s: s.tls.key == tmp_path / "k"),
+        "tls-dir": (str(tmp_path / "d"), lambda s: s.tls.folder == tmp_path / "d"),
+        "client-ca": (str(tmp_path / "ca"), lambda s: s.tls.client_ca == tmp_path / "ca"),
+        "plain-http": ("serve", lambda s: not s.redirect),
+        "trust": ("10.0.0.0/8", lambda s: s.trusted == Networks(read_networks("10.0.0.0/8"))),
+        "access-log": (str(tmp_path / "log"), lambda s: s.access_log.file == tmp_path / "log"),
+        "access-log-format": ("json", lambda s: s.access_log.format == "json"),
+        "error-pages": (str(tmp_path / "pages"), lambda s: s.error_pages == tmp_path / "pages"),
         "link-path": ("/link", lambda s: s.addresses.link_path == "/link"),
         "tcp-ports": ("30000-30001", lambda s: s.limits.claims.ports == range(30_000, 30_002)),
         "hold": ("2.5", lambda s: s.limits.waiting.hold == 2.5),
@@ -55,8 +71,11 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "token-file": (str(tmp_path / "t"), lambda s: s.token_file == tmp_path / "t"),
         "max-clients": ("2", lambda s: s.limits.admission.clients == 2),
         "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
-        "max-visitors": ("4", lambda s: s.limits.http.connections == 4),
-        "head-timeout": ("5", lambda s: s.limits.http.head_wait == 5),
+        "max-visitors": ("4", lambda s: s.limits.front.connections == 4),
+        "max-per-address": ("3", lambda s: s.limits.front.per_address == 3),
+        "body-timeout": ("11", lambda s: s.limits.http.body_wait == 11),
+        "write-timeout": ("12", lambda s: s.limits.http.stall == 12),
+        "head-timeout": ("5", lambda s: (s.limits.http.head_wait, s.limits.front.peek) == (5, 5)),
         "idle-timeout": ("6", lambda s: s.limits.http.keep_alive == 6),
         "response-timeout": ("7", lambda s: s.limits.http.answer == 7),
         "memory": ("8", lambda s: s.limits.memory == 8 * MIB),
@@ -113,6 +132,11 @@ def test_tcp_ports_may_be_one_or_none() -> None:
         ("tcp-ports", "9-8"),
         ("tcp-ports", "1-70000"),
         ("tcp-ports", "-"),
+        ("plain-http", "both"),
+        ("trust", "10.0.0.1/8"),
+        ("trust", "everybody"),
+        ("access-log-format", "apache"),
+        ("max-per-address", "0"),
         ("hold", "-1"),
         ("hold", "for ever"),
         ("max-clients", "0"),
@@ -124,6 +148,52 @@ def test_wrong_values_name_the_option(option: str, text: str) -> None:
         parsed(f"--{option}={text}")
     assert str(refused.value).startswith(f"--{option} {text}: ")
     assert "must" in str(refused.value)
+
+
+def test_the_first_port_is_the_one_of_urls() -> None:
+    """However many there are; one that is named twice is one."""
+    two = settings("--port", "443", "--port", "80", "--port", "443", "--tls-dir", "/certs", "--domain", "example.com")
+    assert two.ports == (443, 80)
+    assert two.addresses.name_url("app") == "https://app.example.com"
+    assert settings("--port", "8080", "--port", "80").addresses.name_url("app") == "http://app.localhost:8080"
+
+
+def test_with_certificates_the_world_speaks_https() -> None:
+    """From a file or a folder; a public URL still says more."""
+    for options in (["--tls-cert", "/c", "--tls-key", "/k"], ["--tls-dir", "/d"]):
+        assert settings(*options).addresses.name_url("app") == "https://app.localhost:7070"
+        assert bool(settings(*options).tls)
+        behind = settings(*options, "--public-url", "https://localhost")
+        assert behind.addresses.name_url("app") == "https://app.localhost"
+    assert not settings().tls
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--tls-cert", "/c"], "--tls-cert and --tls-key: give both"),
+        (["--tls-key", "/k"], "--tls-cert and --tls-key: give both"),
+        (["--client-ca", "/ca"], "--client-ca: .* over TLS only"),
+    ],
+)
+def test_options_of_tls_that_make_no_sense_alone_are_refused(options: list[str], complaint: str) -> None:
+    """Rather than forgotten."""
+    with pytest.raises(UsageError, match=complaint):
+        parsed(*options)
+
+
+def test_networks_are_trusted_one_by_one_or_by_a_word(tmp_path: Path) -> None:
+    """Repeated on the command line, a list in the file."""
+    file = tmp_path / "relay.toml"
+    file.write_text('trust = ["loopback", "10.0.0.0/8"]\n')
+    for options in (["--trust", "loopback", "--trust", "10.0.0.0/8"], ["--config", str(file)]):
+        trusted = settings(*options).trusted
+        assert "127.0.0.1" in trusted and "::1" in trusted and "10.1.1.1" in trusted and "192.0.2.1" not in trusted
+
+
+def test_the_access_log_may_go_to_the_output() -> None:
+    """A dash, as everywhere."""
+    assert settings("--access-log", "-").access_log == LogSettings("-", "combined")
 
 
 def test_a_public_url_of_another_host_is_refused() -> None:

@@ -19,14 +19,14 @@ class Caller:
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self._visitor = Visitor("http", peer.host, peer.port)
+        self._visitor = Visitor("http", peer.host, peer.port, tls_name=peer.tls_name)
         self._host = b""
         self._forwarding = _NOTHING
 
     def visitor(self, name: str) -> Visitor:
         """The visitor of the tunnel of that name."""
         if self._visitor.name != name:
-            self._visitor = Visitor("http", self._visitor.host, self._visitor.port, name)
+            self._visitor = Visitor("http", self._visitor.host, self._visitor.port, name, self.peer.tls_name)
         return self._visitor
 
     def scheme(self, head: RequestHead) -> str:

@@ -11,9 +11,8 @@ from zope.interface import implementer
 
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.limits import HTTPLimits
-from egtunnel.ingress.http.refusals import FULL, REASONS
 
-__all__ = ["Farewell", "TurnedAway"]
+__all__ = ["Farewell"]
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -77,29 +76,3 @@ class Farewell:
             self.transport.abortConnection()
         else:
             self._close()
-
-
-class TurnedAway(Farewell):
-    """A visitor too many: told so without being listened to."""
-
-    __slots__ = ()
-
-    def __init__(self, clock: IReactorTime, limits: HTTPLimits) -> None:
-        super().__init__(clock, limits, linger=True)
-
-    def makeConnection(self, transport: Any) -> None:
-        """Answer and end."""
-        text = FULL.text.encode("ascii") + b"\n"
-        lines = [
-            b"HTTP/1.1 %d %b" % (FULL.status, REASONS[FULL.status]),
-            b"Content-Type: text/plain",
-            b"Cache-Control: no-store",
-            b"X-Egtunnel-Error: " + FULL.word.encode("ascii"),
-            b"Retry-After: %d" % self._limits.retry_after,
-            b"Content-Length: %d" % len(text),
-            b"Connection: close",
-            b"",
-            text,
-        ]
-        transport.write(b"\r\n".join(lines))
-        super().makeConnection(transport)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
-from egtunnel.ingress.http.farewell import TurnedAway
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.http.site import Site, SiteSettings
 from egtunnel.ingress.http.visitor import VisitorConnection
@@ -17,7 +17,7 @@ from egtunnel.interfaces import ITunnels
 
 __all__ = ["Connection", "HTTPIngress", "HTTPLimits", "SiteSettings"]
 
-Connection = VisitorConnection | H2Connection | TurnedAway
+Connection = VisitorConnection | H2Connection
 """A visitor's connection; an IProtocol."""
 
 
@@ -56,15 +56,20 @@ class HTTPIngress(ServerFactory):
         """The protocol of a new plain connection that nobody has looked at before."""
         return self.connection(peer_of(addr, self.site.scheme))
 
-    def connection(self, peer: Peer, protocol: bytes = b"http/1.1") -> Connection:
+    def connection(
+        self, peer: Peer, protocol: bytes = b"http/1.1", on_left: Callable[[], None] = lambda: None
+    ) -> Connection:
         """The protocol of a new connection in this version of HTTP, as ALPN names it (``h2`` or ``http/1.1``).
 
-        One too many is told so and sent away.
+        ``on_left`` is called once it is no visitor's any more: lost, or a client's link; twice does not harm.
         """
-        if len(self.connections) >= self.limits.connections:
-            return TurnedAway(self.site.clock, self.limits)
         make: Any = H2Connection if protocol == b"h2" else VisitorConnection
-        connection: VisitorConnection | H2Connection = make(self.site, peer, self.connections.discard)
+
+        def left(connection: Connection) -> None:
+            self.connections.discard(connection)
+            on_left()
+
+        connection: Connection = make(self.site, peer, left)
         self.connections.add(connection)
         return connection
 

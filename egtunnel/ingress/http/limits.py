@@ -20,7 +20,7 @@ class HTTPLimits:
     ``response_head``, ``response_headers``: as above. ``informational``: 1xx responses before the final one.
 
     Counts:
-    ``connections``: of visitors, in all. ``exchanges``: at once through one tunnel. ``idle_upstreams``: kept of one.
+    ``exchanges``: at once through one tunnel. ``idle_upstreams``: kept of one.
     ``linger_bytes``: read and thrown away after a response that came before the request had ended.
 
     Waits:
@@ -43,7 +43,6 @@ class HTTPLimits:
     response_headers: int = 256
     informational: int = 100
 
-    connections: int = 10_000
     exchanges: int = 1_000
     idle_upstreams: int = 512
     linger_bytes: int = 1_048_576

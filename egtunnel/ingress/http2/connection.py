@@ -116,8 +116,8 @@ class H2Connection:
         self._upkeep.heard()
         try:
             events = self._protocol.receive_data(data)
-        except ProtocolError as error:
-            self._break_protocol(error)
+        except ProtocolError:
+            self._break_protocol()
             return
         for event in events:
             react = _REACT.get(type(event))
@@ -135,7 +135,7 @@ class H2Connection:
         if self._successor is not None:
             self._successor.readConnectionLost()
         else:
-            self.end(NO_ERROR)
+            self._end(goaway(self._last_stream, NO_ERROR), linger=False)
 
     def writeConnectionLost(self) -> None:
         """Our own half-close."""
@@ -232,8 +232,9 @@ class H2Connection:
         stream.malformed = refused.refusal.status == 400
         self.dispatch.refuse(refused.refusal, stream)
 
-    def _break_protocol(self, error: ProtocolError) -> None:
-        self._end(self._protocol.data_to_send() or goaway(self._last_stream, int(error.error_code)))
+    def _break_protocol(self) -> None:
+        """The library has put a GOAWAY behind what was to be sent."""
+        self._end(self._protocol.data_to_send())
 
     # -- for streams
 
@@ -308,10 +309,10 @@ class H2Connection:
     def _last_stream(self) -> int:
         return self._protocol.highest_inbound_stream_id
 
-    def _end(self, last_words: bytes) -> None:
+    def _end(self, last_words: bytes, linger: bool = True) -> None:
         if self._successor is not None or self._lost:
             return
-        self._successor = farewell = Farewell(self.site.clock, self.site.limits, linger=True)
+        self._successor = farewell = Farewell(self.site.clock, self.site.limits, linger)
         self._stop()
         self.transport.write(last_words)
         self.transport.unregisterProducer()

@@ -77,6 +77,7 @@ class ServerProtocol(Base):
         events = super().receive_data(data)
         held = self.incoming_buffer._headers_buffer
         if held and sum(len(frame.data) for frame in held) > self._limits.header_block:
+            self._terminate_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             raise ProtocolError("a header block that is too long")
         return events
 

@@ -182,28 +182,6 @@ def test_too_many_requests_at_once_through_one_tunnel() -> None:
     assert world.app.upstreams[0].taken.count(b"GET / ") == 2
 
 
-def test_too_many_visitors_are_told_so_and_sent_away() -> None:
-    """Without being listened to; there is room again when one has gone."""
-    world = World(connections=1)
-    first = world.visitor()
-    second = world.visitor(get())
-    assert (only(second).status, second.write_ended) == (503, True)
-    second.finish()
-    assert second.lost
-    first.finish()
-    third = world.visitor(get())
-    world.far.send(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert only(third).status == 204
-
-
-def test_a_visitor_too_many_that_stays_is_cut_off() -> None:
-    """After the time for lingering."""
-    world = World(connections=0, linger=5)
-    visitor = world.visitor()
-    world.pass_time(5)
-    assert visitor.lost
-
-
 @pytest.mark.parametrize("accept", ["application/json", "application/problem+json, */*"])
 def test_json_for_who_asks_for_it(accept: str) -> None:
     """The same word and sentence."""

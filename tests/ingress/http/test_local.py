@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from egtunnel.ingress.http.ingress import SiteSettings
-from tests.ingress.http.world import Answer, World, answers, get
+from egtunnel.ingress.peer import Peer
+from tests.ingress.http.world import Answer, Pipe, World, answers, get
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LINK = get("/connect?x=1", "relay.test", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: k")
@@ -103,9 +104,14 @@ def test_a_link_hears_of_its_end() -> None:
 
 def test_a_link_is_no_visitor() -> None:
     """It does not count as one, and lives on when the ingress closes."""
-    world = World(connections=1)
-    link = world.visitor(LINK)
-    assert answers(world.visitor(get("/healthz", "relay.test")).taken)[0].status == 200
+    world = World()
+    left: list[bool] = []
+    protocol: Any = world.ingress.connection(Peer(), on_left=lambda: left.append(True))
+    link = Pipe(protocol)
+    protocol.makeConnection(link)
+    assert not left
+    link.send(LINK)
+    assert left
     world.ingress.close()
     assert not link.lost
 

@@ -1,0 +1,101 @@
+"""What the options of a relay come to: where it listens, what it is for the world, and all of its limits."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import attrs
+
+from egtunnel.ingress.front.limits import FrontLimits
+from egtunnel.ingress.front.networks import Networks
+from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.tcp import TCPLimits
+from egtunnel.relay.addresses import Addresses
+from egtunnel.relay.admission import AdmissionLimits
+from egtunnel.relay.claims import ClaimLimits
+from egtunnel.relay.reservations import ReservationLimits
+from egtunnel.relay.waiting import WaitingLimits
+from egtunnel.session.session import SessionLimits
+from egtunnel.session.websocket import LinkLimits
+
+__all__ = ["MIB", "LogSettings", "RelayLimits", "RelaySettings", "TLSFiles", "all_addresses"]
+
+MIB = 1024 * 1024
+
+
+@attrs.frozen
+class RelayLimits:
+    """All limits of a relay. Sizes in bytes, times in seconds.
+
+    ``memory``: held for all sessions, ``session_memory``: for one. ``backlog``: connections the kernel keeps for us.
+    ``expiry``: how often places that nobody came back to are looked for.
+    """
+
+    admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
+    claims: ClaimLimits = attrs.field(factory=ClaimLimits)
+    front: FrontLimits = attrs.field(factory=FrontLimits)
+    http: HTTPLimits = attrs.field(factory=HTTPLimits)
+    link: LinkLimits = attrs.field(factory=LinkLimits)
+    reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
+    session: SessionLimits = attrs.field(factory=SessionLimits)
+    tcp: TCPLimits = attrs.field(factory=TCPLimits)
+    waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
+    memory: int = 512 * MIB
+    session_memory: int = 64 * MIB
+    backlog: int = 1024
+    expiry: float = 60.0
+
+
+@attrs.frozen
+class TLSFiles:
+    """Where the relay's certificates are; true where there are any.
+
+    ``certificate`` and ``key``: one certificate with its chain; ``folder``: many. ``client_ca``: the authority whose
+    certificates clients have to show.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    folder: Path | None = None
+    client_ca: Path | None = None
+
+    def __bool__(self) -> bool:
+        return self.certificate is not None or self.folder is not None
+
+
+@attrs.frozen
+class LogSettings:
+    """The access log. ``file``: None: none, ``-``: standard output. ``format``: ``combined`` or ``json``."""
+
+    file: Path | str | None = None
+    format: str = "combined"
+
+
+@attrs.frozen
+class RelaySettings:
+    """Where a relay listens and what it is for the world.
+
+    ``ports``: each takes TLS and plain connections alike. ``interface``: the address to listen on; ``::`` and the empty
+    text: all; ``tcp_interface``: the one of TCP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
+    visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
+    visitor's address is believed. ``error_pages``: a folder.
+    """
+
+    addresses: Addresses
+    state: Path
+    ports: tuple[int, ...] = (7070,)
+    interface: str = "127.0.0.1"
+    tcp_interface: str = "127.0.0.1"
+    token_file: Path | None = None
+    tls: TLSFiles = attrs.field(factory=TLSFiles)
+    redirect: bool = True
+    trusted: Networks = attrs.field(factory=Networks)
+    access_log: LogSettings = attrs.field(factory=LogSettings)
+    error_pages: Path | None = None
+    limits: RelayLimits = attrs.field(factory=RelayLimits)
+
+
+def all_addresses() -> str:
+    """The interface that stands for all addresses of this machine: both families if it has both."""
+    return "::" if socket.has_dualstack_ipv6() else ""
