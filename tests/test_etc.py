@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,38 @@ def test_the_unit_starts_a_command_line_that_the_daemon_reads(name: str, tmp_pat
     )
     assert options["token-file"] == tmp_path / "token"
     assert "LoadCredential=token:" in (ETC / name).read_text()
+
+
+def test_the_drop_in_for_certificates_is_understood(tmp_path: Path) -> None:
+    """It names the group that ``certbot-deploy`` gives the files to."""
+    file = unit("egrelay.service", tmp_path)
+    file.write_text(file.read_text() + (ETC / "egrelay-certs.conf").read_text())
+    assert run(program("systemd-analyze"), "verify", file) == ""
+    assert "SupplementaryGroups=egtunnel" in file.read_text()
+    assert "group=${EGTUNNEL_GROUP:-egtunnel}" in (ETC / "certbot-deploy").read_text()
+
+
+def test_certbots_new_certificate_goes_where_the_relay_reads_it(tmp_path: Path) -> None:
+    """In one file with its key, which nobody else may read; an older one is replaced."""
+    lineage, certs = tmp_path / "live" / "example.com", tmp_path / "etc" / "certs"
+    lineage.mkdir(parents=True)
+    for turn in ("first", "second"):
+        (lineage / "fullchain.pem").write_text(f"{turn} chain\n")
+        (lineage / "privkey.pem").write_text(f"{turn} key\n")
+        subprocess.run(
+            [ETC / "certbot-deploy"],
+            env={
+                "PATH": os.environ["PATH"],
+                "RENEWED_LINEAGE": str(lineage),
+                "EGTUNNEL_CERTS": str(certs),
+                "EGTUNNEL_GROUP": str(os.getgid()),
+            },
+            check=True,
+        )
+        assert (certs / "example.com.pem").read_text() == f"{turn} chain\n{turn} key\n"
+    assert [file.name for file in certs.iterdir()] == ["example.com.pem"]
+    assert (certs / "example.com.pem").stat().st_mode & 0o777 == 0o640
+    assert certs.stat().st_mode & 0o777 == 0o750
 
 
 def test_nginx_reads_its_sample(tmp_path: Path, pem: dict[str, Path]) -> None:
