@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from bench.contenders import CONTENDERS
+from bench.contenders import CONTENDERS, ONLY_WHEN_ASKED
 from bench.contenders.base import Contender
+from bench.contenders.egtunnel import EGTUNNELS_TLS
 from bench.work import WORK
 from bench.work.base import Scale, Work
 
@@ -49,11 +50,22 @@ def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
     numbers = {**FULL, **(QUICK if given.quick else {})}
     numbers.update({name: value for name in FULL if (value := getattr(given, name)) is not None})
     scale = Scale(numbers["seconds"], numbers["size"], numbers["latency_samples"], numbers["idle_connections"])
-    contenders = _chosen(parser, "--only", given.only, {contender.name: contender for contender in CONTENDERS})
+    contenders = _contenders(parser, given.only, given.tls)
     work = _chosen(parser, "--work", given.work, {piece.name: piece for piece in WORK})
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     path = (given.json or RESULTS / f"{stamp}.json").absolute()
     return Options(numbers["rounds"], scale, contenders, work, given.only is not None, path)
+
+
+def _contenders(parser: argparse.ArgumentParser, only: str | None, tls: bool) -> tuple[Contender, ...]:
+    chosen = _chosen(parser, "--only", only, {contender.name: contender for contender in CONTENDERS})
+    if only is None and not tls:
+        return tuple(contender for contender in chosen if contender.name not in ONLY_WHEN_ASKED)
+    if only is None or not tls:
+        return chosen
+    named = {contender.name for contender in chosen}
+    named |= {c.name for c in EGTUNNELS_TLS if c.against in named}
+    return tuple(contender for contender in CONTENDERS if contender.name in named)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         default = FULL[name.replace("-", "_")]
         parser.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{text} ({default})")
     parser.add_argument("--only", metavar="NAME,...", help="these contenders")
+    parser.add_argument("--tls", action="store_true", help="egtunnel over TLS, too, beside egtunnel without")
     parser.add_argument("--work", metavar="NAME,...", help="these pieces of work")
     parser.add_argument("--quick", action="store_true", help="one short round; other options still count")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (bench/results/TIME.json)")

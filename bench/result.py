@@ -11,7 +11,8 @@ from attrs import asdict
 
 from bench.contenders import BAR
 from bench.contenders.base import Contender
-from bench.figures import summarise
+from bench.contenders.egtunnel import EGTUNNELS_TLS
+from bench.figures import Summary, ratio, summarise
 from bench.metrics import METRICS
 from bench.rounds import Record
 from bench.table import NOISY, render
@@ -52,10 +53,26 @@ def as_text(record: Record, contenders: Sequence[Contender], skipped: Mapping[st
     columns = [(contender.name, contender.name + (" *" if contender.encrypts else "")) for contender in contenders]
     lines = [render(METRICS, columns, summarise(record.samples), BAR)]
     lines.append(f"Medians; 1.50x is one and a half times as good as {BAR}, whichever way is better.")
+    lines += _price_of_tls(summarise(record.samples))
     lines.append(f"* encrypts between relay and client.  ~ samples spread over more than {NOISY:.0%} of the median.")
     lines += [f"not measured: {name}: {reason}" for name, reason in skipped.items()]
     lines += [f"failed: round {f.round}, {f.contender}, {f.work}: {f.reason}" for f in record.failures]
     return "\n".join(lines) + "\n"
+
+
+def _price_of_tls(summaries: dict[tuple[str, str], Summary]) -> list[str]:
+    """For each contender over TLS what it does as good as the same without, each figure of this run."""
+    lines = []
+    for contender in EGTUNNELS_TLS:
+        shares = []
+        for metric in METRICS:
+            plain, tls = (summaries.get((name, metric.key)) for name in (contender.against, contender.name))
+            times = ratio(metric, tls.median, plain.median) if plain is not None and tls is not None else None
+            if times is not None:
+                shares.append(f"{metric.key} {times:.2f}")
+        if shares:
+            lines.append(f"{contender.name}, as good as {contender.against} (1.00): " + ", ".join(shares))
+    return lines
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -10,7 +10,30 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Server
 from twisted.internet.testing import MemoryReactor, StringTransport
 
-from egtunnel.eager import SMALL, write_now
+from egtunnel.eager import SMALL, tune, write_now
+
+
+class Knobs:
+    """A transport that remembers how it was tuned."""
+
+    turned: dict[str, bool]
+
+    def __init__(self) -> None:
+        self.turned = {}
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.turned["no delay"] = enabled
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.turned["keep alive"] = enabled
+
+
+def test_sockets_are_tuned_and_what_is_none_is_left_alone() -> None:
+    """Small writes leave at once and dead peers are found; a channel has no such knobs."""
+    knobs = Knobs()
+    tune(knobs)
+    assert knobs.turned == {"no delay": True, "keep alive": True}
+    tune(object())
 
 
 class Gauge:

@@ -17,7 +17,8 @@ EMPTY_NAMES = {"manager", "handler", "helper", "helpers", "util", "utils", "comm
 TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
-SEAMS = frozenset({"egtunnel.errors", "egtunnel.interfaces", "egtunnel.policy", "egtunnel.splice"})
+EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_tls"})
+SEAMS = EAGER | {"egtunnel.errors", "egtunnel.interfaces", "egtunnel.policy", "egtunnel.splice"}
 DAEMON = frozenset({"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.terminal"})
 """What both daemons share and no layer below them may know."""
 STDLIB = frozenset(sys.stdlib_module_names)
@@ -52,7 +53,8 @@ LAYERS = (  # the first row that holds a module counts
         "egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}
     ),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
-    Layer("egtunnel.splice", SEAMS | {"egtunnel.eager"}, STDLIB | {"attrs", "twisted", "zope"}),
+    Layer("egtunnel.eager_tls", frozenset({"egtunnel.eager"}), STDLIB | {"OpenSSL", "twisted"}),
+    Layer("egtunnel.splice", SEAMS, STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.configuration", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.descriptors", frozenset(), STDLIB),

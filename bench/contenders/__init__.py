@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from bench.contenders.base import Contender
 from bench.contenders.direct import Direct
-from bench.contenders.egtunnel import EGTUNNELS
+from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_TLS
 from bench.contenders.openssh import OpenSsh
 from bench.contenders.peers import PEERS
 
-__all__ = ["BAR", "CONTENDERS"]
+__all__ = ["BAR", "CONTENDERS", "ONLY_WHEN_ASKED"]
 
 BAR = OpenSsh.name
 """The contender against which every ratio is taken."""
 
-CONTENDERS: tuple[Contender, ...] = (Direct(), *EGTUNNELS, OpenSsh(), *PEERS)
+CONTENDERS: tuple[Contender, ...] = (Direct(), *EGTUNNELS, *EGTUNNELS_TLS, OpenSsh(), *PEERS)
+
+ONLY_WHEN_ASKED = frozenset(contender.name for contender in EGTUNNELS_TLS)
+"""Those that take part with ``--tls`` or by name alone."""

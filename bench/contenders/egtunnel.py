@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ from pathlib import Path
 from attrs import frozen
 
 from bench.contenders.base import Ground, Running
-from bench.errors import MissingProgram
-from bench.program import Program, running, wait_for_file, wait_for_port
+from bench.errors import DidNotStart, MissingProgram
+from bench.program import Program, find_program, running, wait_for_file, wait_for_port
 from bench.site import Site
 from bench.version import first_line
 
-__all__ = ["EGTUNNELS", "Egtunnel", "Places", "twistd"]
+__all__ = ["EGTUNNELS", "EGTUNNELS_TLS", "Egtunnel", "Places", "twistd"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "bench"
@@ -47,18 +48,46 @@ class Places:
     def client_state(self) -> Path:
         return self.folder / "client"
 
+    @property
+    def certificate(self) -> Path:
+        """A certificate that signed itself, with its key in ``key``."""
+        return self.folder / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "key.pem"
+
+    def make_certificate(self) -> None:
+        """
+        :raises DidNotStart: openssl could not
+        """
+        names = f"subjectAltName=DNS:localhost,DNS:*.localhost,DNS:{NAME}.localhost"
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        files = ["-keyout", str(self.key), "-out", str(self.certificate), "-subj", "/CN=localhost", "-addext", names]
+        command = [find_program("openssl"), "req", "-x509", *kind, *files]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        if done.returncode:
+            raise DidNotStart(f"openssl: {done.stderr.strip()[-200:]}")
+
 
 @frozen
 class Egtunnel:
     """A relay and a client of their own, with defaults but for ports and folders.
 
     :ivar tcp: a TCP tunnel (bytes, whatever they mean) or an HTTP tunnel (the relay reads and routes every request)
+    :ivar encrypts: the link is wss://, and visitors of an HTTP tunnel come by https://; without it is ws://, as the
+        defaults give on one machine
+    :ivar against: the contender that does the same without TLS
     """
 
     name: str
     tcp: bool
-    encrypts: bool = False  # the link is ws://, as the defaults give on one machine
-    programs: tuple[str, ...] = ()
+    encrypts: bool = False
+    against: str = ""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return ("openssl",) if self.encrypts else ()
 
     def version(self) -> str:
         return first_line("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty")
@@ -68,11 +97,14 @@ class Egtunnel:
         tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
         # All visitors of a benchmark come from one address.
         limits = ["--max-per-address", "20000"]
-        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits]
+        tls = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)] if self.encrypts else []
+        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits, *tls]
 
     def client_options(self, places: Places) -> list[str]:
         """The options of egclient; the token comes from the file that the relay made."""
-        options = ["--relay", f"ws://localhost:{places.port}/connect", "--state", str(places.client_state)]
+        scheme = "wss" if self.encrypts else "ws"
+        options = ["--relay", f"{scheme}://localhost:{places.port}/connect", "--state", str(places.client_state)]
+        options += ["--ca", str(places.certificate)] if self.encrypts else []
         options += ["--token-file", str(places.token)]
         options += ["--tcp", str(places.tcp_port)] if self.tcp else ["--name", NAME]
         return [*options, "--local", f"127.0.0.1:{places.upstream_port}"]
@@ -81,11 +113,14 @@ class Egtunnel:
         """Where visitors go."""
         if self.tcp:
             return Site(places.tcp_port, f"127.0.0.1:{places.tcp_port}")
-        return Site(places.port, f"{NAME}.localhost:{places.port}", speaks_http=True)
+        authority = places.certificate if self.encrypts else None
+        return Site(places.port, f"{NAME}.localhost:{places.port}", speaks_http=True, authority=authority)
 
     @contextmanager
     def run(self, ground: Ground) -> Iterator[Running]:
         places = Places(ground.ports.take(), ground.ports.take(), ground.upstream_port, ground.folder)
+        if self.encrypts:
+            places.make_certificate()
         with _daemon("egrelay", self.relay_options(places), ground.folder) as relay:
             wait_for_port(places.port, relay)
             wait_for_file(places.token, relay)
@@ -98,6 +133,10 @@ EGTUNNELS: tuple[Egtunnel, ...] = (
     Egtunnel("egtunnel-http", tcp=False),
     Egtunnel("egtunnel-tcp", tcp=True),
 )
+EGTUNNELS_TLS: tuple[Egtunnel, ...] = tuple(
+    Egtunnel(f"{plain.name}-tls", plain.tcp, encrypts=True, against=plain.name) for plain in EGTUNNELS
+)
+"""The same over TLS, taken part in with ``--tls`` or by name."""
 
 
 def twistd() -> str:

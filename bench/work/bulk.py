@@ -43,7 +43,11 @@ def parse_transfer(text: str) -> Transfer:
 
 
 def curl(site: Site, *arguments: str) -> list[str]:
-    """A quiet curl that names the site's Host and reads no configuration or proxy of the account."""
+    """A quiet curl that names the site's Host and reads no configuration or proxy of the account.
+
+    Over TLS it verifies, and speaks HTTP/1.1 as it does without.
+    """
+    tls = [] if site.authority is None else ["--cacert", str(site.authority), "--http1.1"]
     return [
         find_program("curl"),
         "-q",
@@ -54,6 +58,7 @@ def curl(site: Site, *arguments: str) -> list[str]:
         "/dev/null",
         "-H",
         f"Host: {site.host_header}",
+        *tls,
         *arguments,
     ]
 

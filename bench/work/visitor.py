@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
+from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
 
 from bench.contenders.base import Running
 from bench.errors import DidNotStart, WorkFailed
-from bench.site import Site
+from bench.site import TLS_NAME, Site
 from bench.upstream import ANSWER_BYTES
 
 __all__ = ["Visitor", "answer_length", "wait_until_served"]
@@ -43,10 +46,9 @@ class Visitor:
     def __init__(self, site: Site, timeout: float = TIMEOUT_SECONDS) -> None:
         self._request = site.request()
         try:
-            self._socket = socket.create_connection((site.address, site.port), timeout)
+            self._socket = _connected(site, timeout)
         except OSError as error:
             raise WorkFailed(f"cannot connect: {error}") from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Visitor:
         return self
@@ -89,6 +91,19 @@ class Visitor:
         if len(received) > HEAD_LIMIT:
             raise WorkFailed("an answer's head has no end")
         return 0
+
+
+def _connected(site: Site, timeout: float) -> socket.socket:
+    plain = socket.create_connection((site.address, site.port), timeout)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if site.authority is None:
+        return plain
+    return _context(site.authority).wrap_socket(plain, server_hostname=TLS_NAME)
+
+
+@lru_cache(maxsize=1)
+def _context(authority: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority))
 
 
 def wait_until_served(running: Running, seconds: float = SERVED_SECONDS) -> None:

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.client.greeting import plain
+from egtunnel.client.link_tls import LinkTlsEndpoint, RelayTls, certificate_wanted, lost_as
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.upstream import Upstream, UpstreamLimits, reach
-from egtunnel.client.upstream_tls import TlsTrust, over_tls
-from egtunnel.errors import LinkLost
 from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.session.websocket import LinkLimits, link_client_factory
 
-__all__ = ["Farewell", "open_link", "relay_endpoint"]
+__all__ = ["Farewell", "Road", "open_link", "road"]
+
+CERTIFICATE_REQUIRED = "certificate-required"
+"""The word of a relay that refuses a link for want of a certificate (docs/reference.md, "Errors")."""
 
 
-def relay_endpoint(reactor: Any, relay: RelayAddress, trust: TlsTrust, limits: UpstreamLimits) -> IStreamClientEndpoint:
-    """Where to connect; with TLS the relay's certificate is verified before a byte of ours is sent."""
+@attrs.frozen
+class Road:
+    """How links come to one relay; ``certified``: we show a certificate."""
+
+    endpoint: IStreamClientEndpoint
+    url: str
+    secure: bool = False
+    certified: bool = False
+
+
+def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimits) -> Road:
+    """The road to a relay; with TLS its certificate is verified before a byte of ours is sent.
+
+    Raises ``ConfigurationError`` for files that are no good.
+    """
     endpoint = reach(reactor, relay.host, relay.port)
     if relay.secure:
-        endpoint = over_tls(endpoint, relay.host, trust)
-    return Upstream(endpoint, reactor, limits)
+        endpoint = LinkTlsEndpoint(endpoint, relay.host, tls)
+    return Road(Upstream(endpoint, reactor, limits), relay.url, relay.secure, bool(tls.certificate))
 
 
-def open_link(endpoint: IStreamClientEndpoint, url: str, clock: IReactorTime, limits: LinkLimits) -> Deferred[ILink]:
+def open_link(road: Road, clock: IReactorTime, limits: LinkLimits) -> Deferred[ILink]:
     """Connect and make the connection a link.
 
-    Fails with the endpoint's own error, or with ``LinkLost`` saying what answered instead of a WebSocket.
+    Fails with the endpoint's own error, ``Refused`` where the relay wants another certificate than ours or any at all,
+    or ``LinkLost`` saying what answered instead of a WebSocket.
     """
     connections: list[Any] = []
 
@@ -40,9 +57,13 @@ def open_link(endpoint: IStreamClientEndpoint, url: str, clock: IReactorTime, li
         for protocol in connections:
             protocol.transport.abortConnection()
 
-    def on_failed(text: str) -> None:
-        if not opened.called:
-            opened.errback(LinkLost(plain(text)))
+    def on_failed(text: str, word: str) -> None:
+        if opened.called:
+            return
+        if word == CERTIFICATE_REQUIRED:
+            opened.errback(certificate_wanted(road.certified, road.secure))
+        else:
+            opened.errback(lost_as(plain(text), road.certified))
 
     def on_link(link: ILink) -> None:
         if opened.called:
@@ -55,7 +76,7 @@ def open_link(endpoint: IStreamClientEndpoint, url: str, clock: IReactorTime, li
             opened.errback(reason)
 
     opened: Deferred[ILink] = Deferred(cancel)
-    connecting = endpoint.connect(link_client_factory(url, on_link, on_failed, limits, clock))
+    connecting = road.endpoint.connect(link_client_factory(road.url, on_link, on_failed, limits, clock))
     connecting.addCallbacks(connections.append, not_connected)
     return opened
 

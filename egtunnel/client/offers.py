@@ -6,6 +6,7 @@ import attrs
 
 from egtunnel.client.targets import Target
 from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.policy import HeaderPolicy
 from egtunnel.session.messages import Claim
 
 __all__ = ["Offer"]
@@ -17,7 +18,8 @@ class Offer:
 
     ``kind`` is ``http`` or ``tcp``. ``name`` is the wanted name below the relay's domain and ``host`` a wanted host
     name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
-    ``host_header`` rewrites the Host of requests. ``trust`` is for ``https://`` targets.
+    ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
+    targets.
     """
 
     target: Target
@@ -26,10 +28,12 @@ class Offer:
     host: str = ""
     port: int = 0
     host_header: str = ""
+    policy: HeaderPolicy = attrs.field(factory=HeaderPolicy)
     trust: TlsTrust = attrs.field(factory=TlsTrust)
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
+        request_headers, response_headers, path_prefix = self.policy.to_wire()
         return Claim(
             tunnel=number,
             kind=self.kind,
@@ -38,6 +42,10 @@ class Offer:
             port=self.port,
             key=self.target.key,
             host_header=self.host_header,
+            protocol=self.target.protocol if self.kind == "http" else "",
+            request_headers=request_headers,
+            response_headers=response_headers,
+            path_prefix=path_prefix,
         )
 
     @property

@@ -18,14 +18,14 @@ from twisted.python.failure import Failure
 from egtunnel import __version__
 from egtunnel.client.backoff import Backoff, BackoffLimits
 from egtunnel.client.calm import Calm
-from egtunnel.client.connection import Farewell, open_link, relay_endpoint
+from egtunnel.client.connection import Farewell, open_link, road
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
 from egtunnel.client.greeting import GreetingLimits, greet, plain
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
+from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.upstream import UpstreamLimits
-from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.client.visitors import Visitors
 from egtunnel.errors import ConfigurationError, EgtunnelError, Refused, ShuttingDown, Superseded
 from egtunnel.interfaces import ILink
@@ -70,6 +70,7 @@ class Client(Service):
 
     :param token: gives the token, asked anew for each connection; may raise ``Refused`` (tried again if that says so).
     :param state: the state folder; None: the client has a new identity each time it is started.
+    :param relay_tls: whom to believe for the relay, and what to show it.
     :param insecure: send the token unencrypted to another machine, too.
     :param say: takes one line for a person.
     :param on_claimed: told an offer and its public URL.
@@ -88,7 +89,7 @@ class Client(Service):
         offers: Sequence[Offer],
         *,
         state: Path | None = None,
-        relay_trust: TlsTrust = TlsTrust(),  # noqa: B008 - a frozen value
+        relay_tls: RelayTls = RelayTls(),  # noqa: B008 - a frozen value
         insecure: bool = False,
         say: Callable[[str], None] = _ignore,
         on_claimed: Callable[[Offer, str], None] = _ignore,
@@ -109,7 +110,8 @@ class Client(Service):
         self._random_bytes = random_bytes
         self._say = say
         self._on_fatal = on_fatal
-        self._endpoint = relay_endpoint(reactor, relay, relay_trust, limits.dial)
+        self._road = road(reactor, relay, relay_tls, limits.dial)
+        self._doubts = relay_tls.doubts()
         most = min(limits.backoff.most, limits.loopback) if relay.loopback else limits.backoff.most
         self._backoff = Backoff(random, attrs.evolve(limits.backoff, most=most))
         self._calm = Calm(say, reactor)
@@ -137,6 +139,8 @@ class Client(Service):
     def startService(self) -> None:
         """Take an identity and connect."""
         super().startService()
+        for line in self._doubts:
+            self._say(line)
         self._loop = Deferred.fromCoroutine(self._run())
         self._loop.addErrback(self._ended)
 
@@ -194,7 +198,7 @@ class Client(Service):
     async def _log_in(self) -> tuple[ILink, Welcome, bytes]:
         limits = self.limits
         hello = Hello(token=self._token(), client_id=self._client_id, agent=f"egtunnel/{__version__}")
-        link = await open_link(self._endpoint, self._relay.url, self._reactor, limits.link)
+        link = await open_link(self._road, self._reactor, limits.link)
         welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
         self._backoff.reset()
         return link, welcome, rest

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
+from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
 from egtunnel.client.service import Client
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
-from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.clock import install_monotonic
 from egtunnel.configuration import ConfiguredOptions, default_state, folder, parameter, state_home
 from egtunnel.descriptors import raise_descriptor_limit
@@ -30,9 +30,10 @@ class Options(ConfiguredOptions):
     synopsis = "[--relay URL] --local TARGET [--name NAME | --host CUSTOM.HOST | --tcp PORT]"
     longdesc = (
         "Gives local services a public address through an egtunnel relay. TARGET is 8080, host:8080, "
-        "http://host:port, https://host:port, unix:/path or a Twisted client endpoint. A token on the command line can "
-        "be seen by other users of this machine: --token-file or EGTUNNEL_TOKEN is better. A client on the relay's own "
-        "account needs none. The file of --config is TOML with the same names, and a [[tunnel]] table for each tunnel."
+        "http://host:port, https://host:port, h2c://host:port, unix:/path or a Twisted client endpoint. "
+        "A token on the command line can be seen by other users of this machine: --token-file or EGTUNNEL_TOKEN is "
+        "better. A client on the relay's own account needs none. The file of --config is TOML with the same "
+        "names, and a [[tunnel]] table for each tunnel."
     )
     environment: ClassVar[dict[str, str]] = {"relay": "EGTUNNEL_RELAY", "token": "EGTUNNEL_TOKEN"}
     tables: ClassVar[frozenset[str]] = frozenset({"tunnel"})
@@ -43,7 +44,9 @@ class Options(ConfiguredOptions):
         parameter("token-file", None, "a file that holds the token", folder),
         *TUNNEL_PARAMETERS,
         parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
-        parameter("relay-ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
+        parameter("ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
+        parameter("cert", None, "PEM file with the certificate to show the relay, and its chain", folder),
+        parameter("key", None, "PEM file with its private key, if that is not in the file of --cert", folder),
         parameter("state", None, "folder for what must survive a restart", folder),
         parameter("config", None, "TOML file with the same names", folder),
     ]
@@ -61,6 +64,7 @@ class Options(ConfiguredOptions):
             self.relay: RelayAddress = parse_relay(self["relay"], self["link-path"])
             self.offers: list[Offer] = self._offers(on_command_line)
             self.token: TokenSource = self._token(on_command_line)
+            self.relay_tls: RelayTls = self._relay_tls()
         except ConfigurationError as error:
             raise UsageError(error.text) from None
 
@@ -79,6 +83,17 @@ class Options(ConfiguredOptions):
         if not offers:
             raise ConfigurationError("which service? Give --local TARGET, for example --local 8080, or --config FILE")
         return offers
+
+    def _relay_tls(self) -> RelayTls:
+        """The files of the link's TLS, read once to see that they are good."""
+        files = {name: str(self[name] or "") for name in ("ca", "cert", "key")}
+        given = [name for name, file in files.items() if file]
+        if given and not self.relay.secure:
+            raise ConfigurationError(f"--{given[0]} is for a relay over TLS: {self.relay.url} has to be a wss:// URL")
+        tls = RelayTls(files["ca"], files["cert"], files["key"])
+        if given:
+            tls.creator(self.relay.host)
+        return tls
 
     def _token(self, on_command_line: frozenset[str]) -> TokenSource:
         file, text = self["token-file"], self["token"]
@@ -114,7 +129,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             options.token,
             options.offers,
             state=options["state"] or state_home(),
-            relay_trust=TlsTrust(str(options["relay-ca"] or "")),
+            relay_tls=options.relay_tls,
             insecure=bool(options["insecure"]),
             say=terminal.say,
             on_fatal=fail,

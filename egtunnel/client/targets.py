@@ -24,7 +24,9 @@ TEXT_LENGTH = 1000
 _ENDPOINT_WORDS = frozenset({"tcp", "ssl", "tls", "unix"})
 _HOST_PORT = re.compile(r"(?P<host>[^\s:/\[\]@]+|\[[^\s/\[\]@]+\]):(?P<port>[0-9]{1,5})", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
-_FORMS = "8080, host:8080, http://host:port, https://host:port, unix:/path or a Twisted client endpoint"
+_FORMS = (
+    "8080, host:8080, http://host:port, https://host:port, h2c://host:port, unix:/path or a Twisted client endpoint"
+)
 
 MakeEndpoint = Callable[[Any, TlsTrust], IStreamClientEndpoint]
 
@@ -34,13 +36,15 @@ class Target:
     """A local service, as the user named it.
 
     ``text`` is what to show, ``key`` a digest that stays the same for the same target (the relay gives the same name
-    again for it), ``scheme`` is ``http`` or ``https``: what the service speaks if it speaks HTTP.
+    again for it), ``scheme`` is ``http`` or ``https``: what the service speaks if it speaks HTTP. ``protocol`` is
+    ``h2c`` where that is HTTP/2 in the clear, else empty.
     """
 
     text: str
     key: str
     scheme: str
     make: MakeEndpoint = attrs.field(repr=False, eq=False)
+    protocol: str = ""
 
     def dialer(self, reactor: Any, trust: TlsTrust | None = None, limits: UpstreamLimits | None = None) -> Dialer:
         """How to reach this target, the same for every visitor; raises ``ConfigurationError`` where it cannot work."""
@@ -61,7 +65,7 @@ def parse_target(text: str) -> Target:
         raise _unknown(text)
     if text.isascii() and text.isdigit():
         return _address(text, "localhost", text)
-    if text.lower().startswith(("http://", "https://")):
+    if text.lower().startswith(("http://", "https://", "h2c://")):
         return _url(text)
     plain = _HOST_PORT.fullmatch(text)
     if plain is not None and plain["host"].lower() not in _ENDPOINT_WORDS:
@@ -75,8 +79,8 @@ def _unknown(text: str) -> ConfigurationError:
     return ConfigurationError(f"target {text[:80]!r} is none of {_FORMS}")
 
 
-def _target(text: str, canonical: str, scheme: str, make: MakeEndpoint) -> Target:
-    return Target(text, sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(), scheme, make)
+def _target(text: str, canonical: str, scheme: str, make: MakeEndpoint, protocol: str = "") -> Target:
+    return Target(text, sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(), scheme, make, protocol)
 
 
 def _address(text: str, host: str, port_text: str) -> Target:
@@ -97,7 +101,9 @@ def _url(text: str) -> Target:
     secure = url.scheme == "https"
     host, port = _host(text, url.hostname), _port(text, str((443 if secure else 80) if named is None else named))
     if not secure:
-        return _target(text, f"tcp:{host}:{port}", "http", lambda reactor, _trust: reach(reactor, host, port))
+        protocol = "h2c" if url.scheme == "h2c" else ""
+        key = f"{protocol or 'tcp'}:{host}:{port}"
+        return _target(text, key, "http", lambda reactor, _trust: reach(reactor, host, port), protocol)
     return _target(
         text,
         f"https:{host}:{port}",

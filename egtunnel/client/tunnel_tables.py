@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.python.usage import UsageError
 
+from egtunnel.client.header_options import HEADER_PARAMETERS, read_policy
 from egtunnel.client.offers import Offer
 from egtunnel.client.targets import parse_target
 from egtunnel.client.upstream_tls import TlsTrust
@@ -26,11 +27,12 @@ def _word(text: str) -> str:
 
 
 TUNNEL_PARAMETERS: list[list[Any]] = [
-    parameter("local", None, "the service to share: 8080, host:8080, http(s)://host:port, unix:/path or an endpoint"),
+    parameter("local", None, "the service to share: 8080, host:8080, http(s):// or h2c://host:port, unix:/path..."),
     parameter("name", None, "the public name wanted below the relay's domain", _word),
     parameter("host", None, "a public host name of your own", _word),
     parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
     parameter("host-header", None, "what to rewrite the Host of requests to", _word),
+    *HEADER_PARAMETERS,
     parameter("local-ca", None, "PEM file of the authority to believe for an https:// target", folder),
 ]
 _FLAGS = ("local-insecure",)
@@ -63,8 +65,15 @@ def _value(key: str, value: Any, place: str) -> Any:
     row = next(row for row in TUNNEL_PARAMETERS if row[0] == key)
     if value is None:
         return None
+    if row[4].repeated:
+        return [_text(key, each, place) for each in (value if isinstance(value, list) else [value])]
+    return _text(key, value, place)
+
+
+def _text(key: str, value: Any, place: str) -> Any:
+    row = next(row for row in TUNNEL_PARAMETERS if row[0] == key)
     if isinstance(value, (bool, float, list, dict)):
-        raise ConfigurationError(f"{place}{key}: it must be a text or a whole number")
+        raise ConfigurationError(f"{place}{row[0]}: it must be a text or a whole number")
     try:
         return row[4](str(value))
     except UsageError as error:
@@ -75,8 +84,8 @@ def _offer(values: Mapping[str, Any]) -> Offer:
     trust = TlsTrust(authority=str(values["local-ca"] or ""), verify=not values["local-insecure"])
     target = parse_target(values["local"])
     if values["tcp"] is not None:
-        for other in ("name", "host", "host-header"):
-            if values[other] is not None:
+        for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
+            if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
         return Offer(target, kind="tcp", port=values["tcp"], trust=trust)
     if values["name"] is not None and values["host"] is not None:
@@ -86,5 +95,6 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         name=values["name"] or "",
         host=values["host"] or "",
         host_header=values["host-header"] or "",
+        policy=read_policy(values),
         trust=trust,
     )

@@ -14,10 +14,11 @@ from twisted.internet import error as twisted_errors
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.client.tls_faults import openssl_words
+from egtunnel.eager import tune
 from egtunnel.errors import EgtunnelError, UpstreamRefused, UpstreamSlow
 
 __all__ = ["InTurn", "Upstream", "UpstreamLimits", "host_endpoint", "reach", "why"]
@@ -98,7 +99,7 @@ class Upstream:
             if dialed.called:
                 protocol.transport.abortConnection()
                 return
-            _tune(protocol.transport)
+            tune(protocol.transport)
             dialed.callback(protocol)
 
         def failed(reason: Failure) -> None:
@@ -113,28 +114,9 @@ class Upstream:
         dialed: Deferred[IProtocol] = Deferred(lambda _: end(CancelledError()))
         seconds = self._limits.dial
         timer = self._clock.callLater(seconds, end, UpstreamSlow(f"no connection within {seconds:g} seconds"))
-        dialing = self._endpoint.connect(Quiet(factory))
+        dialing = self._endpoint.connect(factory)
         dialing.addCallbacks(connected, failed)
         return dialed
-
-
-class Quiet(Factory):
-    """Builds another factory's protocols without a line in the log for each connection that starts and stops."""
-
-    noisy = False
-
-    def __init__(self, factory: IProtocolFactory) -> None:
-        self._factory = factory
-
-    def buildProtocol(self, addr: Any) -> Any:
-        return self._factory.buildProtocol(addr)
-
-
-def _tune(transport: Any) -> None:
-    """Small writes leave at once, and a peer that vanished is noticed by the kernel; a UNIX socket has neither knob."""
-    if hasattr(transport, "setTcpNoDelay"):
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
 
 
 def why(reason: Failure) -> EgtunnelError:
@@ -151,21 +133,13 @@ def _words(value: BaseException | None) -> str:
     if isinstance(value, twisted_errors.ConnectionRefusedError):
         return "connection refused"
     if isinstance(value, twisted_errors.DNSLookupError):
-        return "the host name of the local service was not found"
-    if isinstance(value, VerificationError):
+        return "the host name was not found"
+    if isinstance(value, VerificationError):  # of Twisted's own TLS endpoints
         return "TLS: the certificate is for another name"
     if isinstance(value, SSL.Error):
-        return f"TLS: {_openssl_words(value)}"
+        return f"TLS: {openssl_words(value)}"
     if isinstance(value, (twisted_errors.ConnectionDone, twisted_errors.ConnectionLost)):
         return "connection closed during the TLS handshake"
     if isinstance(value, twisted_errors.ConnectError) and isinstance(value.osError, int):
         return os.strerror(value.osError).lower()
     return str(value) or type(value).__name__
-
-
-def _openssl_words(value: SSL.Error) -> str:
-    """The last reason of OpenSSL's error queue: ``Error([(library, function, reason), ...])``."""
-    queue = value.args[0] if value.args else None
-    if isinstance(queue, list) and queue and isinstance(queue[-1], tuple):
-        return str(queue[-1][-1])
-    return str(value) or "handshake failed"

@@ -13,6 +13,7 @@ from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from egtunnel.eager import tune
 from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.interfaces import ITunnel, Visitor, plain_address
 from egtunnel.splice import Half, serve
@@ -123,8 +124,7 @@ class Guest(Half):
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
+        tune(transport)
         self._door.guests.add(self)
         self._door.ingress.connections += 1
         serve(self, self._visitor, self._door.tunnel.dialer).addErrback(self._not_served)

@@ -9,6 +9,7 @@ import attrs
 from twisted.logger import Logger
 
 from egtunnel.errors import Refused
+from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
@@ -19,6 +20,8 @@ from egtunnel.session.session import Session
 __all__ = ["ClaimLimits", "Claims"]
 
 KEY_LENGTH = 128
+PROTOCOLS = {"": "http/1.1", "h2c": "h2c"}
+"""What a claim may say the service speaks, and what its tunnel says then."""
 
 
 @attrs.frozen
@@ -166,6 +169,8 @@ class Claims:
             claim.tunnel,
             key=key,
             host_header=canonical_header(claim.host_header),
+            protocol=spoken(claim.protocol),
+            policy=policy_of(claim),
         )
 
     def _url(self, tunnel: Tunnel) -> str:
@@ -188,3 +193,20 @@ def canonical_header(header: str) -> str:
     if len(header) > 255 or not header.isascii() or not header.isprintable() or set(header) & set(" ,/\\@\"'<>"):
         raise Refused("bad-host", "that cannot be a Host header")
     return canonical(header)
+
+
+def spoken(protocol: str) -> str:
+    """What the service speaks, as tunnels say it; raises Refused ``bad-protocol``."""
+    if protocol not in PROTOCOLS:
+        raise Refused("bad-protocol", f"this relay speaks HTTP/1.1 and h2c with services, not {protocol[:80]!a}")
+    return PROTOCOLS[protocol]
+
+
+def policy_of(claim: Claim) -> HeaderPolicy | None:
+    """What the claim changes in headers and paths, None: nothing; raises Refused ``bad-policy``."""
+    if not (claim.request_headers or claim.response_headers or claim.path_prefix):
+        return None
+    try:
+        return HeaderPolicy.from_wire(claim.request_headers, claim.response_headers, claim.path_prefix)
+    except PolicyError as error:
+        raise Refused("bad-policy", error.text) from None

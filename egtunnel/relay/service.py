@@ -16,8 +16,12 @@ from twisted.logger import Logger
 from egtunnel.configuration import default_state
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown, UnknownTunnel
 from egtunnel.ingress.front.door import FrontDoor
+from egtunnel.ingress.http.access_log import open_access_log
+from egtunnel.ingress.http.error_pages import ErrorPages
 from egtunnel.ingress.http.ingress import HTTPIngress, SiteSettings
 from egtunnel.ingress.tcp import TCPIngress
+from egtunnel.ingress.tls.certificates import Certificates
+from egtunnel.ingress.tls.terminator import Terminator
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
 from egtunnel.relay.addresses import is_local, is_loopback
@@ -25,7 +29,7 @@ from egtunnel.relay.admission import Door
 from egtunnel.relay.claims import Claims
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Owner, Reservations
-from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.settings import RelaySettings, TLSFiles
 from egtunnel.relay.state import Ledger, State, read_token
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
@@ -45,6 +49,7 @@ class Relay(MultiService):
 
     :param say: takes one line for a person.
     :param on_fatal: told why the relay cannot work; nothing happens after that.
+    :raises ConfigurationError: the access log cannot be written.
     """
 
     log = Logger()
@@ -76,7 +81,10 @@ class Relay(MultiService):
         self.tunnels.observers.append(tcp)
         self.door: Door | None = None
         self.budget = Budget(limits.memory)
+        log = settings.access_log
+        self._access_log = open_access_log(log.file, log.format, reactor, wall, say) if log.file else None
         self._http = self._http_ingress()
+        self._certificates = self._certificates_of(settings.tls) if settings.tls else None
         self._front = self._front_door()
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog)
         self._expiry = LoopingCall(self.tunnels.expire)
@@ -111,6 +119,8 @@ class Relay(MultiService):
         self._ledger.load()
         self.tunnels.restore()
         self.door = Door(Tokens([token]), self._admitted, self._reactor, self.settings.limits.admission)
+        if self._certificates is not None:
+            self._certificates.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
         self._introduce()
 
@@ -119,17 +129,24 @@ class Relay(MultiService):
         closing = self._listeners.close()
         if self._expiry.running:
             self._expiry.stop()
+        if self._certificates is not None:
+            self._certificates.stop()
         if self.door is not None:
             self.door.close(ShuttingDown("the relay is shutting down"))
         self._room.close()
         self._front.close()
         self._http.close()
+        if self._access_log is not None:
+            self._access_log.close()
         self._ledger.close()
         self._state.release()
         stopping = maybeDeferred(super().stopService)
         return closing.addCallback(lambda _: stopping)
 
     def _listen(self) -> None:
+        """Keys are often readable, as ports are open, only to who starts us."""
+        if self._certificates is not None and not self._certificates.loaded:
+            self._certificates.load()
         self._listeners.listen(self._front)
 
     # -- visitors
@@ -148,19 +165,34 @@ class Relay(MultiService):
             settings=SiteSettings(
                 redirect=bool(settings.tls) and settings.redirect,
                 client_line=addresses.public_line(),
+                access_log=self._access_log,
+                error_pages=ErrorPages(settings.error_pages) if settings.error_pages else None,
                 require_certificate=settings.tls.client_ca is not None,
             ),
         )
 
     def _front_door(self) -> FrontDoor:
         """Where there are no certificates, a relay that is HTTPS for the world stands behind a proxy that ends TLS."""
-        settings = self.settings
+        settings, certificates = self.settings, self._certificates
         return FrontDoor(
             self._http,
             self._reactor,
+            terminator=None if certificates is None else Terminator(certificates, self._reactor, settings.limits.tls),
             trusted=settings.trusted,
             scheme="http" if settings.tls else settings.addresses.scheme,
             limits=settings.limits.front,
+        )
+
+    def _certificates_of(self, tls: TLSFiles) -> Certificates:
+        files = (tls.certificate, tls.key) if tls.certificate and tls.key else None
+        return Certificates(
+            self._reactor,
+            self.settings.addresses.domain,
+            files=files,
+            folder=tls.folder,
+            authority=tls.client_ca,
+            say=self._say,
+            limits=self.settings.limits.tls,
         )
 
     # -- clients

@@ -11,6 +11,7 @@ from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.tcp import TCPLimits
+from egtunnel.ingress.tls.limits import TLSLimits
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
@@ -40,6 +41,7 @@ class RelayLimits:
     reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)
     tcp: TCPLimits = attrs.field(factory=TCPLimits)
+    tls: TLSLimits = attrs.field(factory=TLSLimits)
     waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
     memory: int = 512 * MIB
     session_memory: int = 64 * MIB

@@ -7,16 +7,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
 from egtunnel.clock import install_monotonic
 from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, port, whole_number
 from egtunnel.descriptors import raise_descriptor_limit
-from egtunnel.errors import EgtunnelError, Refused
+from egtunnel.errors import ConfigurationError, EgtunnelError, Refused
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.tls.limits import TLSLimits
 from egtunnel.mux.mux import MuxLimits
 from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
 from egtunnel.relay.admission import AdmissionLimits
@@ -140,10 +141,12 @@ class Options(ConfiguredOptions):
         parameter("max-visitors", 10_000, "visitors' connections at once", whole_number(1, 1_000_000)),
         parameter("max-per-address", 512, "visitors' connections of one address at once", whole_number(1, 1_000_000)),
         parameter("head-timeout", 10.0, "seconds a visitor has to send a whole request head", number(0.1, 600)),
+        parameter("tls-timeout", 10.0, "seconds a TLS handshake may take", number(0.1, 600)),
         parameter("idle-timeout", 75.0, "seconds a visitor's connection is kept between requests", number(0.1, 3600)),
         parameter("body-timeout", 60.0, "seconds without a byte of a visitor's request body", number(0.1, 3600)),
         parameter("write-timeout", 300.0, "seconds a visitor may read nothing of an answer", number(0.1, 86_400)),
         parameter("response-timeout", 60.0, "seconds a service has to start its answer", number(0.1, 3600)),
+        parameter("max-handshakes", 512, "unfinished TLS handshakes at once", whole_number(1, 100_000)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
     ]
@@ -198,6 +201,7 @@ class Options(ConfiguredOptions):
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
             session=SessionLimits(mux=MuxLimits(channels=self["max-channels"])),
+            tls=TLSLimits(handshake=self["tls-timeout"], handshakes=self["max-handshakes"]),
             waiting=WaitingLimits(hold=self["hold"]),
             memory=self["memory"] * MIB,
             session_memory=self["session-memory"] * MIB,
@@ -217,4 +221,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         if not terminal.foreground:
             raise error  # while it starts, twistd tells the process in the foreground, which ends with status 1
 
-    return Relay(reactor, options.settings, say=terminal.say, on_fatal=fail)
+    root = MultiService()
+    try:
+        relay = Relay(reactor, options.settings, say=terminal.say, on_fatal=fail)
+    except ConfigurationError as error:
+        fail(error)
+    else:
+        relay.setServiceParent(root)
+    return root

@@ -126,10 +126,22 @@ class TunnelTable:
         """The tunnel that stands at a place."""
         return self._tunnels.get(place)
 
-    def claim(self, place: Place, owner: Owner, session: Session, number: int, *, key: str, host_header: str) -> Tunnel:
+    def claim(
+        self,
+        place: Place,
+        owner: Owner,
+        session: Session,
+        number: int,
+        *,
+        key: str,
+        host_header: str = "",
+        protocol: str = "http/1.1",
+        policy: HeaderPolicy | None = None,
+    ) -> Tunnel:
         """Bind a place that was found free, or the owner's own, to a session. Raises Refused if an observer does."""
         tunnel = self._tunnels.get(place) or self._stand(place, owner)
         tunnel.session, tunnel.number, tunnel.host_header = session, number, host_header
+        tunnel.protocol, tunnel.policy = protocol, policy
         for forgotten in self.reservations.take(place, owner, key):
             self._remove(forgotten)
         self.on_change()

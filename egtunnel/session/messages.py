@@ -30,6 +30,10 @@ VERSION = 1
 
 MAX_TEXT = 1024
 """The longest string member of a control message, characters."""
+MAX_EDITS = 64
+"""The longest list of edits."""
+MAX_EDIT_TEXT = 4096
+"""The longest string in an edit, characters."""
 
 
 @attrs.frozen
@@ -76,6 +80,8 @@ class Claim:
     """The client asks for a public name. ``tunnel`` is the client's own number for it, ``key`` names its target.
 
     The same client gets the same made-up name again for the same key. ``host_header`` rewrites the Host of requests.
+    ``protocol`` is ``h2c`` where the service speaks HTTP/2 in the clear, else empty. ``request_headers``,
+    ``response_headers`` and ``path_prefix`` are a ``policy.HeaderPolicy``, each edit a list of action, name and value.
     """
 
     type: ClassVar[str] = "claim"
@@ -87,6 +93,10 @@ class Claim:
     port: int = 0
     key: str = ""
     host_header: str = ""
+    protocol: str = ""
+    request_headers: list[list[str]] = attrs.field(factory=list)
+    response_headers: list[list[str]] = attrs.field(factory=list)
+    path_prefix: str = ""
 
 
 @attrs.frozen
@@ -131,6 +141,20 @@ _TYPES: dict[str, type[Any]] = {
     cls.type: cls for cls in (Hello, Welcome, RefusedMessage, Claim, Claimed, Release, Notice)
 }
 
+
+def _is_edits(value: Any) -> bool:
+    """Whether it has the shape of edits; what they say is judged where the claim is."""
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_EDITS
+        and all(isinstance(row, list) and len(row) in (2, 3) and all(map(_is_edit_text, row)) for row in value)
+    )
+
+
+def _is_edit_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_EDIT_TEXT
+
+
 # What a member may be, by its annotation; bool is not an int here.
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
@@ -138,6 +162,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "int | None": lambda value: value is None or (type(value) is int and 0 <= value < 2**53),
     "float": lambda value: type(value) in (int, float) and 0 <= value < 1e9,
     "bool": lambda value: isinstance(value, bool),
+    "list[list[str]]": _is_edits,
     "dict[str, Any]": lambda value: isinstance(value, dict),
     "dict[str, Any] | None": lambda value: value is None or isinstance(value, dict),
 }
@@ -148,7 +173,7 @@ def encode(message: Message) -> bytes:
     members: dict[str, Any] = {"type": message.type}
     for field in attrs.fields(type(message)):
         value = getattr(message, field.name)
-        if value != field.default and value != {}:
+        if value != field.default and value not in ({}, []):
             members[field.name] = value
     return json.dumps(members, separators=(",", ":")).encode()
 

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IProtocolFactory, IPushProducer, IReacto
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.eager import write_now
+from egtunnel.eager import tune, write_now
 from egtunnel.interfaces import ILink, ILinkReceiver
 
 __all__ = ["CLOSE_BASE", "SUBPROTOCOL", "LinkLimits", "link_client_factory", "link_server_factory"]
@@ -219,10 +219,7 @@ class _LinkProtocol:
 
     def onOpen(self) -> None:
         """The handshake is done."""
-        set_nodelay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_nodelay is not None:
-            set_nodelay(True)
-            self.transport.setTcpKeepAlive(True)
+        tune(self.transport)
         self._fast = _FastFrames(self._reads_masked, self.factory.limits.stranger)
         self.transport.registerProducer(self, True)
         self.factory.on_link(self)
@@ -250,7 +247,7 @@ class _LinkProtocol:
         if receiver is not None:
             receiver.link_lost(text)
         elif self._fast is None:
-            self.factory.on_failed(text)
+            self.factory.on_failed(text, getattr(self, "http_headers", {}).get("x-egtunnel-error", ""))
 
 
 class _ServerLink(_LinkProtocol, WebSocketServerProtocol):  # type: ignore[misc]
@@ -267,12 +264,12 @@ class _ClientLink(_LinkProtocol, WebSocketClientProtocol):  # type: ignore[misc]
     _reads_masked = False
 
 
-def _ignore(_: str) -> None:
+def _ignore(*_: str) -> None:
     return None
 
 
 def _configure(
-    factory: Any, on_link: Callable[[Any], None], on_failed: Callable[[str], None], limits: LinkLimits
+    factory: Any, on_link: Callable[[Any], None], on_failed: Callable[[str, str], None], limits: LinkLimits
 ) -> None:
     factory.noisy = False
     factory.on_link = on_link
@@ -310,12 +307,15 @@ def link_server_factory(on_link: Callable[[ILink], None], limits: LinkLimits, cl
 def link_client_factory(
     url: str,
     on_link: Callable[[ILink], None],
-    on_failed: Callable[[str], None],
+    on_failed: Callable[[str, str], None],
     limits: LinkLimits,
     clock: IReactorTime,
     headers: dict[str, str] | None = None,
 ) -> IProtocolFactory:
-    """Makes the client's end of links to ``url``; ``on_failed`` is told why a connection did not become a link."""
+    """Makes the client's end of links to ``url``; ``on_failed`` is told why a connection did not become a link.
+
+    Its second argument is the word of the relay's refusal (``X-Egtunnel-Error``), "" where none came.
+    """
     txaio.use_twisted()
     txaio.config.loop = clock  # type: ignore[attr-defined]
     factory = WebSocketClientFactory(url, protocols=[SUBPROTOCOL], headers=headers or {}, reactor=clock)

@@ -7,12 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from bench.command import able
 from bench.contenders import BAR, CONTENDERS
 from bench.contenders.base import Ground
 from bench.contenders.direct import Direct
-from bench.contenders.egtunnel import Egtunnel, Places
+from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_TLS, Egtunnel, Places
 from bench.contenders.openssh import server_configuration
 from bench.contenders.pair import Pair, Setting
 from bench.contenders.peers import PEERS, frp, pagekite, rathole
@@ -105,6 +106,24 @@ def test_visitors_of_an_http_tunnel_name_its_host(tmp_path: Path) -> None:
     http, tcp = (Egtunnel("x", tcp=tcp).site(places) for tcp in (False, True))
     assert (http.port, http.host_header, http.speaks_http) == (7070, "bench.localhost:7070", True)
     assert (tcp.port, tcp.speaks_http) == (20001, False)
+
+
+def test_egtunnel_over_tls_differs_by_its_certificate_alone(tmp_path: Path) -> None:
+    """The relay has one for its names, the client and the visitors believe it and nothing else."""
+    places = Places(7070, 20001, 8080, tmp_path)
+    files = (str(places.certificate), str(places.key))
+    for contender in EGTUNNELS_TLS:
+        plain = next(egtunnel for egtunnel in EGTUNNELS if egtunnel.name == contender.against)
+        relay = contender.relay_options(places)
+        assert relay == [*plain.relay_options(places), "--tls-cert", files[0], "--tls-key", files[1]]
+        client = [option.replace("wss://", "ws://") for option in contender.client_options(places)]
+        assert [option for option in client if option not in ("--ca", files[0])] == plain.client_options(places)
+        assert client[client.index("--ca") + 1] == files[0]
+        assert contender.site(places).url().startswith("http://" if contender.tcp else "https://localhost:7070/")
+    places.make_certificate()
+    names = x509.load_pem_x509_certificate(places.certificate.read_bytes()).extensions
+    found = names.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert found == ["localhost", "*.localhost", "bench.localhost"]
 
 
 def test_sshd_takes_one_key_and_no_password(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contenders import CONTENDERS
+from bench.contenders import CONTENDERS, ONLY_WHEN_ASKED
 from bench.options import RESULTS, parse
 from bench.work import WORK
 from bench.work.base import Scale
@@ -19,7 +19,8 @@ def test_without_options_everything_is_measured_three_times() -> None:
     """The full run of the issue: 1 GiB each way, 1,000 idle visitors."""
     options = parse([], NOON)
     assert (options.rounds, options.scale) == (3, Scale(5, 1024, 2000, 1000))
-    assert (options.contenders, options.work) == (CONTENDERS, WORK)
+    assert [c.name for c in options.contenders] == [c.name for c in CONTENDERS if c.name not in ONLY_WHEN_ASKED]
+    assert options.work == WORK
     assert options.json == RESULTS / "20261123T120005Z.json"
 
 
@@ -37,6 +38,16 @@ def test_only_and_work_choose_in_our_order() -> None:
     assert [piece.name for piece in options.work] == ["requests-32", "upload"]
     assert options.named
     assert not parse([]).named
+
+
+def test_tls_takes_part_when_asked() -> None:
+    """By the switch, beside what the same is without it, or by name."""
+    assert parse(["--tls"]).contenders == CONTENDERS
+    assert not parse(["--tls"]).named
+    for arguments in (["--only", "egtunnel-http", "--tls"], ["--only", "egtunnel-http-tls,egtunnel-http"]):
+        names = [contender.name for contender in parse(arguments).contenders]
+        assert names == ["egtunnel-http", "egtunnel-http-tls"]
+    assert [contender.name for contender in parse(["--only", "direct", "--tls"]).contenders] == ["direct"]
 
 
 @pytest.mark.parametrize(

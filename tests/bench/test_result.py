@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.contenders.base import Contender
 from bench.contenders.direct import Direct
+from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_TLS
 from bench.contenders.openssh import OpenSsh
 from bench.machine import commit, describe_machine, field_of, versions
 from bench.metrics import METRICS, Failure, Sample
@@ -41,6 +42,18 @@ def test_the_text_says_what_is_missing_and_who_encrypts() -> None:
     assert "direct *" not in text
     assert "not measured: frp: frps is not installed" in text
     assert "failed: round 2, direct, upload: status 500" in text
+
+
+def test_the_text_says_what_tls_costs() -> None:
+    """Each figure over TLS against the same without, whichever way is better."""
+    figures = {"egtunnel-http": (100.0, 2.0), "egtunnel-http-tls": (70.0, 4.0), "egtunnel-tcp-tls": (50.0, 1.0)}
+    samples = []
+    for name, (download, latency) in figures.items():
+        samples += [Sample(1, name, "download", download), Sample(1, name, "latency_p50", latency)]
+    text = as_text(Record(samples, []), [*EGTUNNELS, *EGTUNNELS_TLS], {})
+    assert "egtunnel-http-tls, as good as egtunnel-http (1.00): download 0.70, latency_p50 0.50\n" in text
+    assert "as good as egtunnel-tcp" not in text
+    assert "as good as egtunnel-http" not in as_text(RECORD, CONTENDERS, {})
 
 
 def test_a_field_of_proc_is_found_by_its_name() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import attrs
 import pytest
 
+from bench.contenders.egtunnel import Places
 from bench.errors import WorkFailed
 from bench.metrics import METRICS
 from bench.site import Site
@@ -82,6 +86,37 @@ def test_curl_reads_no_settings_of_the_account() -> None:
     assert "Host: app.localhost:8080" in command
 
 
+def test_curl_over_tls_believes_the_sites_authority_and_speaks_the_same_http(tmp_path: Path) -> None:
+    """HTTP/1.1 on both sides of the comparison; the certificate is verified."""
+    site = attrs.evolve(SITE, authority=tmp_path / "ca.pem")
+    command = curl(site, site.url("/bulk"))
+    assert command[command.index("--cacert") + 1] == str(tmp_path / "ca.pem")
+    assert "--http1.1" in command
+    assert command[-1] == "https://localhost:8080/bulk"
+    assert "--cacert" not in curl(SITE, SITE.url())
+
+
+def test_a_visitor_over_tls_verifies(tmp_path: Path) -> None:
+    """A server with a certificate of somebody else is no site."""
+    places = Places(7070, 20001, 8080, tmp_path)
+    places.make_certificate()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(places.certificate, places.key)
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = Places(7070, 20001, 8080, other)
+    stranger.make_certificate()
+    for authority, believed in ((places.certificate, True), (stranger.certificate, False)):
+        with answering(ANSWER, tls=tls) as site:
+            secure = attrs.evolve(site, authority=authority)
+            if believed:
+                with Visitor(secure) as visitor:
+                    assert visitor.ask() > 0
+            else:
+                with pytest.raises(WorkFailed, match="cannot connect"):
+                    Visitor(secure)
+
+
 def test_the_length_of_an_answer_comes_from_its_head() -> None:
     """Whatever the case of the header's name, and with or without a blank behind it."""
     assert answer_length(HEAD) == len(ANSWER)
@@ -102,14 +137,18 @@ def test_an_answer_that_is_not_the_upstreams_is_refused(head: bytes) -> None:
         answer_length(head)
 
 
+def _accepted(plain: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    return plain if tls is None else tls.wrap_socket(plain, server_side=True)
+
+
 @contextmanager
-def answering(*pieces: bytes) -> Iterator[Site]:
+def answering(*pieces: bytes, tls: ssl.SSLContext | None = None) -> Iterator[Site]:
     """A server that waits for one request, sends the pieces one by one, and closes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
+            plain, _ = server.accept()
+            with suppress(ssl.SSLError), plain, _accepted(plain, tls) as connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.recv(65536)
                 for piece in pieces:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from egtunnel.eager_tls import EagerTlsFactory
 from egtunnel.errors import EgtunnelError
 from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.mux.budget import Budget
@@ -48,7 +49,7 @@ class FakeRelay:
         if tls is None:
             self.listening = reactor.listenTCP(port, factory, interface="127.0.0.1")
         else:
-            self.listening = reactor.listenSSL(port, factory, tls, interface="127.0.0.1")
+            self.listening = reactor.listenTCP(port, EagerTlsFactory(tls, False, factory), interface="127.0.0.1")
         self.port: int = self.listening.getHost().port
 
     async def stop(self) -> None:

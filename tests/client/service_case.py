@@ -99,8 +99,12 @@ class ServiceCase(TestCase):
     def run_it(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return Deferred.fromCoroutine(coroutine)
 
+    async def passing(self) -> None:
+        """A short while, for a loop that waits for something."""
+        await deferLater(reactor, 0.01)
+
     async def said_lines(self, count: int) -> list[str]:
         """The lines said, once there are so many."""
         while len(self.said) < count:
-            await deferLater(reactor, 0.01)
+            await self.passing()
         return self.said

@@ -10,10 +10,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 
 from egtunnel.client import tap
+from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.offers import Offer
 from egtunnel.client.service import Client
 from egtunnel.client.targets import parse_target
 from egtunnel.client.upstream_tls import TlsTrust
+from tests.client.certificates import Authority
+
+SECURE = ["--local", "80", "--relay", "wss://localhost"]
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +56,19 @@ def test_the_defaults(tmp_path: Path) -> None:
         "host": None,
         "tcp": None,
         "host-header": None,
+        "request-header-add": [],
+        "request-header-set": [],
+        "request-header-remove": [],
+        "response-header-add": [],
+        "response-header-set": [],
+        "response-header-remove": [],
+        "path-prefix": None,
         "local-ca": None,
         "local-insecure": 0,
         "link-path": "",
-        "relay-ca": None,
+        "ca": None,
+        "cert": None,
+        "key": None,
         "insecure": 0,
         "state": None,
         "config": None,
@@ -96,6 +109,12 @@ def test_every_option_of_a_tunnel_reaches_its_offer() -> None:
         (["--local", "80", "--token", "two lines\nx"], "the token is no token"),
         (["--local", "80", "--config", "/nowhere/client.toml"], "/nowhere/client.toml"),
         (["--lokal", "80"], "lokal"),
+        (["--local", "80", "--relay-ca", "/x"], "relay-ca"),
+        (["--local", "80", "--ca", "/x/ca.pem"], "--ca is for a relay over TLS: ws://localhost:7070/connect has to be"),
+        (["--local", "80", "--cert", "/x", "--key", "/y"], "--cert is for a relay over TLS"),
+        ([*SECURE, "--ca", "/nowhere/ca.pem"], "--ca /nowhere/ca.pem: it cannot be read: No such file"),
+        ([*SECURE, "--cert", "/nowhere/own.pem"], "--cert /nowhere/own.pem: it cannot be read"),
+        ([*SECURE, "--key", "/nowhere/own.key"], "name the certificate that belongs to it with --cert FILE"),
     ],
 )
 def test_mistakes_are_said_with_the_option(arguments: list[str], said: str) -> None:
@@ -103,6 +122,20 @@ def test_mistakes_are_said_with_the_option(arguments: list[str], said: str) -> N
     with pytest.raises(UsageError) as caught:
         parsed(*arguments)
     assert said in str(caught.value)
+
+
+def test_the_files_of_the_links_tls(tmp_path: Path) -> None:
+    """--ca, --cert and --key, from the command line or the file; paths are made absolute."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.pair("own")
+    for name, content in (("own.pem", certificate), ("own.key", key)):
+        (tmp_path / name).write_bytes(content)
+    files = RelayTls(*(str(tmp_path / name) for name in ("authority.pem", "own.pem", "own.key")))
+    given = [*SECURE, "--ca", files.authority, "--cert", files.certificate, "--key", files.key]
+    assert parsed(*given).relay_tls == files
+    lines = f'ca = "{files.authority}"\ncert = "{files.certificate}"\nkey = "{files.key}"\n'
+    assert parsed(*SECURE, "--config", config(tmp_path, lines)).relay_tls == files
+    assert parsed(*SECURE).relay_tls == RelayTls()
 
 
 def test_the_environment_speaks_where_options_are_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

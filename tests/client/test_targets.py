@@ -37,6 +37,8 @@ def dialled(text: str) -> Any:
         ("[::1]:8080", "::1", 8080),
         ("http://[2001:db8::1]:81/", "2001:db8::1", 81),
         ("https://192.0.2.1", "192.0.2.1", 443),
+        ("h2c://localhost:50051", "127.0.0.1", 50051),
+        ("H2C://192.0.2.1/", "192.0.2.1", 80),
         ("tcp:192.0.2.1:22", "192.0.2.1", 22),
         ("tcp:host=192.0.2.1:port=22:timeout=3", "192.0.2.1", 22),
         ("  8080 ", "127.0.0.1", 8080),
@@ -58,11 +60,28 @@ def test_the_scheme_is_known(text: str, scheme: str) -> None:
     assert parse_target(text).scheme == scheme
 
 
+@pytest.mark.parametrize(
+    ("text", "protocol"), [("8080", ""), ("http://a:1", ""), ("https://a:1", ""), ("unix:/a", ""), ("h2c://a:1", "h2c")]
+)
+def test_the_protocol_is_known(text: str, protocol: str) -> None:
+    """Only h2c:// means HTTP/2 in the clear."""
+    target = parse_target(text)
+    assert (target.protocol, target.scheme) == (protocol, "https" if text.startswith("https") else "http")
+
+
 def test_the_same_target_has_the_same_key_however_it_is_written() -> None:
     """The relay gives the same name again for the same key, so spelling must not matter."""
     same = ["8080", "localhost:8080", "LOCALHOST:8080", "http://localhost:8080", "http://localhost:8080/"]
     assert len({parse_target(text).key for text in same}) == 1
-    assert len({parse_target(text).key for text in ["8080", "8081", "https://localhost:8080", "[::1]:8080"]}) == 4
+    assert (
+        len(
+            {
+                parse_target(text).key
+                for text in ["8080", "8081", "https://localhost:8080", "h2c://localhost:8080", "[::1]:8080"]
+            }
+        )
+        == 5
+    )
 
 
 def test_the_key_stays_the_same_in_later_versions() -> None:
@@ -94,6 +113,8 @@ def test_the_key_stays_the_same_in_later_versions() -> None:
         "http://host:80/path",
         "http://host:80/?query",
         "https://host/#fragment",
+        "h2c://",
+        "h2c://host:1/path",
         "8080\n8081",
         "x" * 1001,
     ],

@@ -24,8 +24,12 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.client.targets import parse_target
 from egtunnel.client.upstream import InTurn, Upstream, UpstreamLimits, host_endpoint, reach, why
 from egtunnel.errors import EgtunnelError, Refused, UpstreamRefused, UpstreamSlow
+from egtunnel.interfaces import Visitor
+from egtunnel.session.websocket import LinkLimits, link_client_factory
+from egtunnel.splice import Half, serve
 
 FACTORY: Any = Factory.forProtocol(Protocol)
 
@@ -96,12 +100,19 @@ def test_a_connection_in_time_is_handed_over_and_tuned() -> None:
 def test_connections_leave_no_lines_in_the_log() -> None:
     """Twisted's factories announce their start and stop; thousands of visitors would."""
     reactor: Any = MemoryReactorClock()
+    link = link_client_factory("ws://192.0.2.1/", lambda _: None, lambda *_: None, LinkLimits(), reactor)
+    visitor, guest = Visitor("tcp", "192.0.2.7", 50000), Half()
+    guest.makeConnection(StringTransport())
     with capturedLogs() as events:
-        fate(Upstream(host_endpoint(reactor, "192.0.2.1", 80), reactor, UpstreamLimits()).connect(FACTORY))
-        wrapping = reactor.tcpClients[0][2]
-        wrapping.doStart()
-        wrapping.doStop()
-    assert FACTORY.noisy
+        for target in ("192.0.2.1:80", "https://192.0.2.1", "unix:/nowhere"):
+            dialer = parse_target(target).dialer(reactor)
+            serve(guest, visitor, dialer).addErrback(lambda _: None)
+            fate(dialer(visitor).connect(link))
+        wrappings = [client[2] for client in reactor.tcpClients] + [client[1] for client in reactor.unixClients]
+        assert len(wrappings) == 6
+        for wrapping in wrappings:
+            wrapping.doStart()
+            wrapping.doStop()
     assert events == []
 
 
@@ -146,7 +157,7 @@ def test_a_connection_that_comes_too_late_is_dropped() -> None:
         (ConnectionRefusedError(), UpstreamRefused, "connection refused"),
         (NoRouteError(errno.EHOSTUNREACH, "x"), UpstreamRefused, "no route to host"),
         (ConnectBindError(errno.EMFILE, "x"), UpstreamRefused, "too many open files"),
-        (DNSLookupError("host db.internal"), UpstreamRefused, "the host name of the local service was not found"),
+        (DNSLookupError("host db.internal"), UpstreamRefused, "the host name was not found"),
         (TimeoutError(), UpstreamSlow, "the connection timed out"),
         (ConnectionDone(), UpstreamRefused, "connection closed during the TLS handshake"),
         (

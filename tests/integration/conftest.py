@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemons import Client, Daemon, Relay
+from tests.integration.daemons import Client, Daemon, Relay, SecureRelay
+from tests.integration.papers import Papers
 from tests.integration.upstreams import Nginx
 
 
@@ -42,6 +43,26 @@ def connect(relay: Relay, start: Callable[[Daemon], Daemon]) -> Callable[..., Cl
         client = Client(relay, *options)
         start(client)
         return client
+
+    return run
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Papers:
+    """An authority, and a relay's certificate for ``relay.example`` and the names below it."""
+    return Papers(tmp_path)
+
+
+@pytest.fixture
+def start_secure(tmp_path: Path, papers: Papers, start: Callable[[Daemon], Daemon]) -> Callable[..., SecureRelay]:
+    """``start_secure(*options, port=...)``: a relay on loopback that ends TLS itself, ended with the test."""
+
+    def run(*options: str, port: int = 0) -> SecureRelay:
+        more = [*papers.relay_options, "--tcp-ports", "23800-23899", *options]
+        relay = SecureRelay(tmp_path, papers.domain, papers.ca, *more, port=port)
+        start(relay)
+        relay.ready()
+        return relay
 
     return run
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["ROOT", "Client", "Daemon", "Relay", "free_port", "listening", "until"]
+__all__ = ["ROOT", "Client", "Daemon", "Relay", "SecureRelay", "free_port", "listening", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -207,6 +207,29 @@ class Relay(Daemon):
         """The Host header of a tunnel of that name."""
         return f"{name}.localhost:{self.port}"
 
+    @property
+    def link_options(self) -> list[str]:
+        """How a client reaches it."""
+        return ["--relay", f"ws://127.0.0.1:{self.port}"]
+
+
+class SecureRelay(Relay):
+    """A relay that ends TLS itself, with the certificate of these options (``Papers.relay_options``)."""
+
+    def __init__(self, home: Path, domain: str, ca: Path, *options: str, port: int = 0):
+        self.domain = domain
+        self.ca = ca
+        super().__init__(home, *options, port=port)
+
+    def host(self, name: str) -> str:
+        """The Host header of a tunnel of that name."""
+        return f"{name}.{self.domain}:{self.port}"
+
+    @property
+    def link_options(self) -> list[str]:
+        """How a client reaches it."""
+        return ["--relay", f"wss://127.0.0.1:{self.port}", "--ca", str(self.ca)]
+
 
 class Client(Daemon):
     """``twistd -n egclient`` beside a relay on this machine, with the same state home."""
@@ -214,7 +237,7 @@ class Client(Daemon):
     def __init__(self, relay: Relay, *options: str, env: dict[str, str] | None = None, prefix: list[str] | None = None):
         self.relay = relay
         super().__init__(
-            [_twistd(), "-n", "egclient", "--relay", f"ws://127.0.0.1:{relay.port}", *options],
+            [_twistd(), "-n", "egclient", *relay.link_options, *options],
             relay.home,
             {**environment(relay.home / "state"), **(env or {})},
             prefix,

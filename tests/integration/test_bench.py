@@ -17,7 +17,7 @@ from bench.program import find_program
 from bench.usage import snapshot
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONTENDERS = ("direct", "egtunnel-http", "egtunnel-tcp")
+CONTENDERS = ("direct", "egtunnel-http", "egtunnel-tcp", "egtunnel-http-tls", "egtunnel-tcp-tls")
 SHORT = ("--rounds", "1", "--seconds", "1", "--size", "8", "--latency-samples", "50", "--idle-connections", "20")
 NOT_OF_DIRECT = {"cpu_1", "cpu_32", "cpu_256", "idle_relay", "idle_client"}
 # Twenty visitors may fit into memory that a process already holds.
@@ -27,7 +27,7 @@ MAY_BE_ZERO = {"idle_relay", "idle_client"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One short run: the finished process, the JSON, and what it left of files and processes."""
-    for program in ("nginx", "wrk", "curl"):
+    for program in ("nginx", "wrk", "curl", "openssl"):
         if shutil.which(program) is None and not Path("/usr/sbin", program).exists():
             pytest.skip(f"{program} is not installed")
     folder = tmp_path_factory.mktemp("bench")

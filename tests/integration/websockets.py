@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import ssl
 from struct import pack, unpack
 
 __all__ = ["Conversation", "echo_through"]
@@ -22,9 +23,10 @@ class Conversation:
         self._writer = writer
 
     @classmethod
-    async def begin(cls, port: int, host: str) -> Conversation:
+    async def begin(cls, port: int, host: str, tls: ssl.SSLContext | None = None) -> Conversation:
         """Connect and ask for the upgrade; an AssertionError if it is not granted as RFC 6455 section 4.2.2 says."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        name = host.partition(":")[0] if tls is not None else None
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
         key = base64.b64encode(os.urandom(16))
         writer.write(
             f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -69,10 +71,12 @@ class Conversation:
         self._writer.close()
 
 
-async def echo_through(port: int, host: str, count: int, sizes: list[int], deadline: float) -> None:
+async def echo_through(
+    port: int, host: str, count: int, sizes: list[int], deadline: float, tls: ssl.SSLContext | None = None
+) -> None:
     """``count`` WebSockets, all open before any of them speaks; each hears its own words, in order."""
     async with asyncio.timeout(deadline):
-        conversations = await asyncio.gather(*(Conversation.begin(port, host) for _ in range(count)))
+        conversations = await asyncio.gather(*(Conversation.begin(port, host, tls) for _ in range(count)))
 
         async def talk(number: int, conversation: Conversation) -> None:
             for turn, size in enumerate(sizes):

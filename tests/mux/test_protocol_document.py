@@ -18,6 +18,7 @@ from egtunnel.mux.flight import ACK_EVERY
 from egtunnel.mux.frames import LAST_COUNTED, RULES, FrameType
 from egtunnel.mux.limits import MuxLimits
 from egtunnel.mux.turns import FRESH_IN_A_ROW
+from egtunnel.policy import PolicyLimits
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.session import messages
 from egtunnel.session.session import SessionLimits
@@ -31,6 +32,7 @@ TYPES = {
     "number or null": "int | None",
     "seconds": "float",
     "truth": "bool",
+    "edits": "list[list[str]]",
     "object": "dict[str, Any]",
     "object or null": "dict[str, Any] | None",
 }
@@ -127,7 +129,8 @@ def test_the_members_of_messages_are_those_of_the_code() -> None:
             if default is attrs.NOTHING:
                 text = "must be there"
             else:
-                text = f"`{json.dumps({} if isinstance(default, attrs.Factory) else default)}`"  # type: ignore[arg-type]
+                made = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+                text = f"`{json.dumps(made)}`"
             expected[name, field.name] = (str(field.type), text)
     assert found == expected
 
@@ -142,6 +145,11 @@ def test_the_members_of_messages_are_those_of_the_code() -> None:
         ("Handshake", f"waits {AdmissionLimits().hello:.0f} seconds"),
         ("Handshake", f"`hello.version` is {messages.VERSION}"),
         ("Control messages", f"at most {messages.MAX_TEXT:,} characters"),
+        ("Control messages", f"a list of at most {messages.MAX_EDITS} [edits]"),
+        ("Header policies", f"at most {PolicyLimits().name} bytes"),
+        ("Header policies", f"at most {PolicyLimits().value:,} bytes of UTF-8"),
+        ("Header policies", f"together are at most {PolicyLimits().size:,} bytes"),
+        ("Header policies", f"at most {PolicyLimits().prefix} bytes of printable ASCII"),
         ("Channels", f"({MuxLimits().channels:,}, both sides' together)"),
         ("Channels", f"more than {MuxLimits().unaccepted:,} channels that are not accepted"),
         ("Acknowledgement", f"{ACK_EVERY:,} bytes have come since the last"),

@@ -8,6 +8,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from egtunnel.errors import Refused
+from egtunnel.policy import Edit, HeaderPolicy
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.tunnels import Tunnel
@@ -59,6 +60,44 @@ class ClaimTests(SynchronousTestCase):
         assert tunnel is not None
         self.assertEqual(tunnel.host_header, "localhost:3000")
         self.assertIsNone(self.house.table.by_name("dev.example.org"))
+
+    def test_what_the_service_speaks(self) -> None:
+        """HTTP/1.1 unless the claim says h2c; what was claimed last counts."""
+        for protocol, expected in (("", "http/1.1"), ("h2c", "h2c"), ("", "http/1.1")):
+            self.client.claim(name="app", protocol=protocol)
+            self.assertEqual(self.house.tunnel("app").protocol, expected)
+        self.assert_refused("bad-protocol", name="app", protocol="h3")
+        self.assert_refused("bad-protocol", name="app", protocol="h2c\r\n" * 100)
+
+    def test_a_header_policy(self) -> None:
+        """As the client wrote it; none where nothing is changed."""
+        self.client.claim(name="app")
+        self.assertIsNone(self.house.tunnel("app").policy)
+        self.client.claim(
+            name="app",
+            request_headers=[["set", "X-Key", "1"], ["remove", "Cookie"]],
+            response_headers=[["add", "X-Frame-Options", "DENY"]],
+            path_prefix="/base",
+        )
+        policy = self.house.tunnel("app").policy
+        request = (Edit("set", b"X-Key", b"1"), Edit("remove", b"Cookie"))
+        self.assertEqual(policy, HeaderPolicy(request, (Edit("add", b"X-Frame-Options", b"DENY"),), b"/base"))
+        self.client.claim(name="app")
+        self.assertIsNone(self.house.tunnel("app").policy)
+
+    def test_a_header_policy_that_must_not_be(self) -> None:
+        """Refused with a word, and no name is taken by it."""
+        for members in (
+            {"request_headers": [["set", "Host", "evil"]]},
+            {"request_headers": [["set", "X-Forwarded-For", "192.0.2.1"]]},
+            {"request_headers": [["destroy", "X-Own", ""]]},
+            {"response_headers": [["add", "X-Own", "1\r\nEvil: 1"]]},
+            {"response_headers": [["add", "X-Own", "y" * 4000]] * 5},
+            {"path_prefix": "/../up"},
+            {"path_prefix": "up"},
+        ):
+            self.assert_refused("bad-policy", name="app", **members)
+            self.assertIsNone(self.house.table.by_name("app"))
 
     def test_a_made_name_is_the_same_for_the_same_target(self) -> None:
         """Released, claimed by a new session, or with the reservations lost: the name is derived, not drawn."""

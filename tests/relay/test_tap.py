@@ -73,6 +73,8 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
         "max-visitors": ("4", lambda s: s.limits.front.connections == 4),
         "max-per-address": ("3", lambda s: s.limits.front.per_address == 3),
+        "tls-timeout": ("13", lambda s: s.limits.tls.handshake == 13),
+        "max-handshakes": ("14", lambda s: s.limits.tls.handshakes == 14),
         "body-timeout": ("11", lambda s: s.limits.http.body_wait == 11),
         "write-timeout": ("12", lambda s: s.limits.http.stall == 12),
         "head-timeout": ("5", lambda s: (s.limits.http.head_wait, s.limits.front.peek) == (5, 5)),
@@ -224,6 +226,21 @@ def test_the_service_is_a_relay_on_a_monotonic_clock(tmp_path: Path) -> None:
     """What twistd is given."""
     reactor = MemoryReactorClock()
     before = reactor.seconds
-    service = tap.makeService(parsed("--state", str(tmp_path)), reactor)
+    root: Any = tap.makeService(parsed("--state", str(tmp_path)), reactor)
+    (service,) = root
     assert isinstance(service, Relay)
     assert reactor.seconds != before
+
+
+def test_an_access_log_that_cannot_be_written_is_fatal_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the file and what is wrong with it; nothing is started."""
+    said: list[str] = []
+    monkeypatch.setattr("egtunnel.terminal.Terminal.fail", lambda self, line: said.append(line))
+    root: Any = tap.makeService(
+        parsed("--state", str(tmp_path), "--access-log", str(tmp_path / "none" / "log")), MemoryReactorClock()
+    )
+    assert list(root) == []
+    (line,) = said
+    assert line.startswith("egrelay: ") and "none/log" in line

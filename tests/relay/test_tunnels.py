@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from egtunnel.errors import ClientAway, LinkLost, Refused, UnknownTunnel
 from egtunnel.interfaces import ITunnel, ITunnels, Visitor
+from egtunnel.policy import HeaderPolicy
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.tunnels import Tunnel
 from egtunnel.session.messages import Release
@@ -37,6 +38,18 @@ class TunnelTests(SynchronousTestCase):
         """What an ingress relies on is there."""
         verifyObject(ITunnels, self.house.table)
         verifyObject(ITunnel, self.tunnel)
+
+    def test_what_was_claimed_stays_while_the_owner_is_away(self) -> None:
+        """Protocol and policy of the last claim hold for the visitors who wait; the next claim brings its own."""
+        self.client.claim(8, name="rpc", protocol="h2c", path_prefix="/base")
+        tunnel = self.house.tunnel("rpc")
+        self.client.cut()
+        self.house.carry()
+        self.assertIsNone(tunnel.session)
+        self.assertEqual((tunnel.protocol, tunnel.policy), ("h2c", HeaderPolicy(path_prefix=b"/base")))
+        self.house.client().claim(1, name="rpc")
+        self.assertIs(self.house.tunnel("rpc"), tunnel)
+        self.assertEqual((tunnel.protocol, tunnel.policy), ("http/1.1", None))
 
     def test_a_visitor_becomes_a_channel_at_once(self) -> None:
         """The client learns which tunnel it is and who asks; bytes go both ways."""

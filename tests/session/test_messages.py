@@ -29,10 +29,23 @@ EXAMPLES = [
     Welcome(session_id="s", domain="example.com", heartbeat=7.5, resume_secret="r", limits={"channels": 5}),
     RefusedMessage(code="name-taken", text="no", retry=True, after=3.0, tunnel=4),
     Claim(tunnel=1, kind="http", name="app", host="app.example.org", port=0, key="k", host_header="localhost"),
+    Claim(
+        tunnel=2,
+        kind="http",
+        protocol="h2c",
+        request_headers=[["set", "X-Key", "é" * 4096], ["remove", "Cookie"]],
+        response_headers=[["add", "X-Frame-Options", "DENY"]] * 64,
+        path_prefix="/app",
+    ),
     Claimed(tunnel=1, url="http://app.localhost:7070", name="app"),
     Release(tunnel=1),
     Notice(text="hello"),
 ]
+
+
+def claim_of_edits(edits: object) -> bytes:
+    """A claim that wants to change the headers of responses."""
+    return json.dumps({"type": "claim", "tunnel": 1, "kind": "http", "response_headers": edits}).encode()
 
 
 @pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: message.type)
@@ -70,6 +83,16 @@ def test_unknown_members_are_ignored_and_unknown_messages_named() -> None:
         b'{"type":"welcome","session_id":"s","heartbeat":"often"}',
         b'{"type":"notice","text":"' + b"x" * 1025 + b'"}',
         b"[" * 60_000,
+        b'{"type":"claim","tunnel":1,"kind":"http","protocol":2}',
+        b'{"type":"claim","tunnel":1,"kind":"http","path_prefix":"' + b"x" * 1025 + b'"}',
+        claim_of_edits({}),
+        claim_of_edits(["remove", "x"]),
+        claim_of_edits([["remove"]]),
+        claim_of_edits([["set", "x", "1", "2"]]),
+        claim_of_edits([["set", "x", 1]]),
+        claim_of_edits([["set", "x", None]]),
+        claim_of_edits([["set", "x", "y" * 4097]]),
+        claim_of_edits([["remove", "x"]] * 65),
     ],
 )
 def test_what_is_no_message_is_a_handshake_error(payload: bytes) -> None:

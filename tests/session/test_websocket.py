@@ -10,7 +10,9 @@ import pytest
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, connect
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -110,7 +112,7 @@ class LinkTests(SynchronousTestCase):
         self.links: dict[str, Any] = {}
         server_factory: Any = link_server_factory(self.on_link("relay"), self.limits, self.clock)
         client_factory: Any = link_client_factory(
-            "ws://relay.example:7070/connect", self.on_link("client"), self.failures.append, self.limits, self.clock
+            "ws://relay.example:7070/connect", self.on_link("client"), self.on_failed, self.limits, self.clock
         )
         self.server: Any = server_factory.buildProtocol(None)
         self.client: Any = client_factory.buildProtocol(None)
@@ -122,6 +124,9 @@ class LinkTests(SynchronousTestCase):
             clock=self.clock,
         )
         self.pump.flush()
+
+    def on_failed(self, text: str, word: str) -> None:
+        self.failures.append(text)
 
     def on_link(self, side: str) -> Any:
         def keep(link: Any) -> None:
@@ -260,12 +265,28 @@ class HandshakeTests(SynchronousTestCase):
             answer = self.ask(f"Sec-WebSocket-Protocol: egtunnel.v1\r\nOrigin: {origin}\r\n")
             self.assertFalse(answer.startswith(b"HTTP/1.1 101"), answer)
 
+    def test_a_refusal_tells_its_word(self) -> None:
+        """What answers with an error page of the relay's instead of a WebSocket: the page's word comes along."""
+        failures: list[tuple[str, ...]] = []
+        for header, word in (("X-Egtunnel-Error: certificate-required\r\n", "certificate-required"), ("", "")):
+            failures.clear()
+            factory = link_client_factory(
+                "ws://relay.example/", lambda _: None, lambda *said: failures.append(said), LinkLimits(), Clock()
+            )
+            client: Any = factory.buildProtocol(None)  # type: ignore[arg-type]
+            client.makeConnection(FakeTransport(client, False))
+            client.dataReceived(f"HTTP/1.1 403 Forbidden\r\n{header}Content-Length: 0\r\n\r\n".encode())
+            client.connectionLost(Failure(ConnectionDone()))
+            ((text, found),) = failures
+            self.assertIn("403", text)
+            self.assertEqual(found, word)
+
     def test_a_silent_peer_is_dropped(self) -> None:
         """A client that is answered by nothing gives up after the handshake limit and says so."""
         clock = Clock()
         failures: list[str] = []
         factory = link_client_factory(
-            "ws://relay.example/", lambda _: None, failures.append, LinkLimits(handshake=3), clock
+            "ws://relay.example/", lambda _: None, lambda text, _: failures.append(text), LinkLimits(handshake=3), clock
         )
         client: Any = factory.buildProtocol(None)  # type: ignore[arg-type]
         transport: Any = FakeTransport(client, False)

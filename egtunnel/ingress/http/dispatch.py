@@ -7,11 +7,12 @@ from typing import Any, Protocol
 from egtunnel.ingress.http.caller import Caller
 from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.headers import loops
 from egtunnel.ingress.http.local import OwnHost
 from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.pages import HTML, document, send_page
 from egtunnel.ingress.http.record import Record
-from egtunnel.ingress.http.refusals import UNKNOWN, Refusal
+from egtunnel.ingress.http.refusals import CLIMBS, LOOP, UNKNOWN, Refusal
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.routes import find, route
 from egtunnel.ingress.http.site import Site
@@ -40,7 +41,7 @@ class Dispatch:
 
     def __init__(self, site: Site, peer: Peer, protocol: str) -> None:
         self._site = site
-        self._caller = Caller(peer)
+        self._caller = Caller(peer, site.limits.hops, protocol.removeprefix("HTTP/"))
         self._protocol = protocol
         self._covered = ""
 
@@ -80,9 +81,13 @@ class Dispatch:
         if site.settings.redirect and caller.scheme(head) == "http":
             self._redirect(head, responder)
             return
+        refusal = _unfit(head, target, tunnel)
+        if refusal is not None:
+            site.refuse(responder, refusal, head.raw, tunnel.name)
+            return
         onward = Onward(head, target, tunnel, caller.forwarded(head), prefix)
         exchange = Exchange(site, tunnel, responder, onward)
-        asker.begin_exchange(exchange, caller.visitor(tunnel.name))
+        asker.begin_exchange(exchange, caller.visitor(head, tunnel.name))
 
     def _covers(self, head: RequestHead) -> bool:
         name = head.host.name
@@ -102,10 +107,19 @@ class Dispatch:
 
     def _record(self, head: RequestHead | None) -> Record:
         caller, site = self._caller, self._site
-        host = caller.peer.host if head is None else caller.visitor("").host
+        host = caller.peer.host if head is None else caller.host(head)
         scheme = caller.peer.scheme if head is None else caller.scheme(head)
         log: Any = site.settings.access_log
         return Record(log, site.clock, head, host, scheme, self._protocol)
+
+
+def _unfit(head: RequestHead, target: bytes, tunnel: ITunnel) -> Refusal | None:
+    """Why a request cannot go through that tunnel; None: it can."""
+    if loops(head.raw):
+        return LOOP
+    if tunnel.policy is not None and tunnel.policy.climbs(target):
+        return CLIMBS
+    return None
 
 
 class _Way:
@@ -122,5 +136,7 @@ class _Way:
         self._dispatch.pass_on(tunnel, target, prefix, self._head, self._responder, self._asker)
 
     def hand_over(self, protocol: Any, head: bytes) -> None:
-        """Give the whole connection away."""
+        """Give the whole connection away; whoever gets it speaks WebSocket."""
+        if self._responder.record is not None:
+            self._responder.record.switched(101)
         self._asker.hand_over(protocol, head)

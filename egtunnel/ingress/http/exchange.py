@@ -102,7 +102,9 @@ class Exchange:
     def end(self, trailers: Fields) -> None:
         """The request is complete."""
         self._sent = True
-        self._trailers = trailers_to_pass(trailers) if trailers else trailers
+        if trailers:
+            policy, trailers = self._pool.tunnel.policy, trailers_to_pass(trailers)
+            self._trailers = trailers if policy is None else policy.strip_request(trailers)
         if self._upstream is not None:
             self._upstream.end_request(self._trailers)
 
@@ -200,13 +202,18 @@ class Exchange:
             self._started = True
             self._idle = head.idle if head.keep_alive else 0.0
             length = None if head.chunked else head.length
-            policy = self._pool.tunnel.policy
-            fields = head.fields if policy is None else policy.edit_response(head.fields)
-            self._responder.send_head(head.status, head.reason, fields, length, head.bodiless)
+            self._responder.send_head(head.status, head.reason, self._edited(head.fields), length, head.bodiless)
         elif head.status == 101:
             self._switch(head)
         else:
-            self._responder.send_informational(head.status, head.reason, head.fields)
+            policy = self._pool.tunnel.policy
+            fields = head.fields if policy is None else policy.strip_response(head.fields)
+            self._responder.send_informational(head.status, head.reason, fields)
+
+    def _edited(self, fields: Fields) -> Fields:
+        """A response's fields as the tunnel's policy wants them."""
+        policy = self._pool.tunnel.policy
+        return fields if policy is None else policy.edit_response(fields, self._head.host.value)
 
     def response_body(self, data: bytes) -> None:
         """Pass on a piece of the body."""
@@ -223,7 +230,10 @@ class Exchange:
             else:
                 self._pool.put(upstream, self._idle)
         self._finished()
-        self._responder.finish(trailers_to_pass(trailers) if trailers else trailers)
+        if trailers:
+            policy, trailers = self._pool.tunnel.policy, trailers_to_pass(trailers)
+            trailers = trailers if policy is None else policy.strip_response(trailers)
+        self._responder.finish(trailers)
 
     def response_failed(self, error: BaseException) -> None:
         """Try once more if that is safe; else say what is wrong, or cut the visitor off if it has had a part."""
@@ -274,9 +284,11 @@ class Exchange:
             return
         self._upstream = None
         self._finished()
-        fields = [*head.fields, (b"Upgrade", b", ".join(head.upgrade)), (b"Connection", b"Upgrade")]
+        fields = [*self._edited(head.fields), (b"Upgrade", b", ".join(head.upgrade)), (b"Connection", b"Upgrade")]
         near = self._responder.switch(head.status, head.reason, fields)
         far, rest = upstream.become_half()
+        if self._responder.record is not None:
+            self._responder.record.follow(far)
         if rest:
             far.dataReceived(rest)
         join(near, far)

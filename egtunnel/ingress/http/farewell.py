@@ -39,8 +39,11 @@ class Farewell:
         if self._closing:
             self._close()
             return
-        if hasattr(type(transport), "loseWriteConnection"):  # TLS would pass the call on to the TCP beneath it
+        if hasattr(type(transport), "loseWriteConnection"):
             transport.loseWriteConnection()
+        else:
+            self._closing = True  # TLS says so by its close_notify, and reads on until the visitor's
+            transport.loseConnection()
         self._deadline.set(self._limits.linger)
         transport.resumeProducing()
 
@@ -50,8 +53,8 @@ class Farewell:
     def dataReceived(self, data: bytes) -> None:
         """Throw it away, up to a limit."""
         self._read += len(data)
-        if self._read > self._limits.linger_bytes and not self._closing:
-            self._close()
+        if self._read > self._limits.linger_bytes:
+            self._too_late()
 
     def readConnectionLost(self) -> None:
         """The visitor has said all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,6 +24,7 @@ __all__ = [
     "fence_cookie",
     "forwarded",
     "list_members",
+    "loops",
     "request_kind",
     "response_kind",
     "trailers_to_pass",
@@ -40,6 +42,7 @@ _FRAMING = {
     b"content-length": LENGTH,
     b"keep-alive": KEEP_ALIVE,
     b"proxy-authenticate": DROP,
+    b"proxy-authentication-info": DROP,
     b"proxy-connection": DROP,
     b"te": TE,
     b"transfer-encoding": CODING,
@@ -55,16 +58,25 @@ _REQUEST = {
     b"proxy": DROP,
     b"x-real-ip": DROP,
 }
-_REQUEST_PREFIXES = (b"x-forwarded-", b"proxy-")
-_RESPONSE = {**_FRAMING, b"set-cookie": COOKIE}
+_REQUEST_PREFIXES = (b"x-forwarded", b"proxy-", b"x-egtunnel-")
+_RESPONSE = {**_FRAMING, b"http2-settings": DROP, b"set-cookie": COOKIE, b"te": DROP}
+_RESPONSE_PREFIX = b"x-egtunnel-"
+"""What the relay says of itself; no service says it for the relay."""
 
 _NOT_IN_TRAILERS = frozenset(
     b"age allow authorization cache-control content-encoding content-length content-range content-type cookie date "
     b"expect expires host if-match if-modified-since if-none-match if-range if-unmodified-since location max-forwards "
-    b"pragma range retry-after set-cookie te trailer vary warning www-authenticate x-real-ip".split()
+    b"origin pragma range referer retry-after set-cookie te trailer vary via warning www-authenticate "
+    b"x-real-ip".split()
 )
 """Framing, routing, authentication and the like have no place in trailers (RFC 9110 section 6.5.1)."""
 
+PSEUDONYM = b"egtunnel"
+"""What a relay calls itself in Via."""
+MOST_PASSES = 10
+"""How many relays a request may have been through."""
+
+_PLAIN_HOST = re.compile(rb"[a-z0-9._-]*")
 _CACHED = 64  # bytes; longer ones are rare, and a cache of short ones stays small
 
 
@@ -79,7 +91,8 @@ def _kind_of_request(name: bytes) -> int:
 
 
 def _kind_of_response(name: bytes) -> int:
-    return _RESPONSE.get(name.lower(), PASS)
+    lower = name.lower()
+    return DROP if lower.startswith(_RESPONSE_PREFIX) else _RESPONSE.get(lower, PASS)
 
 
 _cached_request_kind = lru_cache(maxsize=1024)(_kind_of_request)
@@ -130,10 +143,11 @@ class Forwarding(NamedTuple):
     fields: Fields
 
 
-def forwarded(address: str, scheme: str, host: bytes) -> Forwarding:
-    """The headers that tell an upstream who asked, how, and for which host (RFC 7239 and its forerunners).
+def forwarded(address: str, scheme: str, host: bytes, version: bytes = b"1.1") -> Forwarding:
+    """The headers that tell an upstream who asked, how, and for which host (RFC 7239 and its forerunners), and Via.
 
     :param address: the visitor's, empty if it has none.
+    :param version: of the HTTP that the visitor speaks: ``1.0``, ``1.1`` or ``2.0``.
     """
     ip = address.partition("%")[0].encode("ascii", "replace")
     node = b'"[%b]"' % ip if b":" in ip else ip or b"unknown"
@@ -143,13 +157,29 @@ def forwarded(address: str, scheme: str, host: bytes) -> Forwarding:
         (b"X-Forwarded-Proto", proto),
         (b"X-Forwarded-Host", host),
         (b"Forwarded", b'for=%b;host="%b";proto=%b' % (node, host, proto)),
+        (b"Via", b"%b %b" % (version, PSEUDONYM)),
     ]
     lines = b"".join([b"%b: %b\r\n" % field for field in told])
     return Forwarding(lines, [(name.lower(), value) for name, value in told])
 
 
+def loops(fields: Fields, most: int = MOST_PASSES) -> bool:
+    """Whether a request has been through relays like this one ``most`` times already: a tunnel leads back to itself.
+
+    Each of them adds itself to Via (RFC 9110 section 7.6.3), which nobody on the way but a visitor could take off.
+    """
+    passes = 0
+    for name, value in fields:
+        if len(name) == 3 and name.lower() == b"via":
+            passes += sum(member.split()[1:2] == [PSEUDONYM] for member in value.lower().split(b","))
+    return passes >= most
+
+
 def fence_cookie(value: bytes, domain: str) -> bytes:
-    """A Set-Cookie value without a Domain that would give the cookie to all tunnels of the relay's domain."""
+    """A Set-Cookie value without a Domain that would give the cookie to all tunnels of the relay's domain.
+
+    Nor with one that is no plain host name, as browsers may read it as another: they fold and unescape what they find.
+    """
     if b"domain" not in value.lower():
         return value
     parts = value.split(b";")
@@ -160,5 +190,8 @@ def _too_wide(attribute: bytes, domain: str) -> bool:
     name, _, text = attribute.partition(b"=")
     if name.strip(b" \t").lower() != b"domain":
         return False
-    wanted = text.strip(b' \t"').lower().strip(b".").decode("latin-1")
-    return bool(wanted) and (wanted == domain or domain.endswith("." + wanted))
+    wanted = text.strip(b' \t"').lower().strip(b".")
+    if _PLAIN_HOST.fullmatch(wanted) is None:
+        return True
+    host = wanted.decode("ascii")
+    return bool(host) and (host == domain or domain.endswith("." + host))

@@ -14,7 +14,7 @@ class HTTPLimits:
     What a visitor sends:
     ``head``: of a request, first line and all headers. ``target``: of the request line. ``header``: one header, name
     and value. ``headers``: their number. ``trailers``: their number. ``overhead``: of a chunked body, beyond 16 bytes a
-    chunk: extensions and trailers.
+    chunk: extensions and trailers. ``hops``: trusted proxies in a row that say who asked them.
 
     What an upstream sends:
     ``response_head``, ``response_headers``: as above. ``informational``: 1xx responses before the final one.
@@ -38,6 +38,7 @@ class HTTPLimits:
     headers: int = 128
     trailers: int = 64
     overhead: int = 8_192
+    hops: int = 32
 
     response_head: int = 65_536
     response_headers: int = 256

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
 from html import escape
 
+from egtunnel.ingress.http.error_pages import ErrorPages, fill
 from egtunnel.ingress.http.head import Fields
 from egtunnel.ingress.http.refusals import REASONS, Refusal
 from egtunnel.ingress.http.responder import IResponder
@@ -18,8 +23,13 @@ _STYLE = (
 _SAFE: list[tuple[bytes, bytes]] = [
     (b"Cache-Control", b"no-store"),
     (b"X-Content-Type-Options", b"nosniff"),
-    (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 ]
+_OUR_SECURITY = (
+    b"Content-Security-Policy",
+    b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+)
+_THEIR_SECURITY = (b"Content-Security-Policy", b"frame-ancestors 'none'")
+"""Of own error pages, which may hold whatever the person who runs the relay has put into them."""
 HTML = b"text/html; charset=utf-8"
 JSON = b"application/json"
 PLAIN = b"text/plain; charset=utf-8"
@@ -42,16 +52,41 @@ def document(title: str, body: str) -> bytes:
     ).encode()
 
 
-def send_page(responder: IResponder, status: int, kind: bytes, body: bytes, fields: Fields | None = None) -> None:
-    """A whole response."""
-    headers = [(b"Content-Type", kind), *_SAFE, *(fields or [])]
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    """A second since 1970 as a Date header has it (RFC 9110 section 5.6.7)."""
+    return formatdate(second, usegmt=True).encode("ascii")
+
+
+def send_page(
+    responder: IResponder,
+    status: int,
+    kind: bytes,
+    body: bytes,
+    fields: Fields | None = None,
+    *,
+    security: tuple[bytes, bytes] = _OUR_SECURITY,
+    now: Callable[[], float] = time.time,
+) -> None:
+    """A whole response; ``now`` tells the seconds since 1970."""
+    headers = [(b"Date", _date(int(now()))), (b"Content-Type", kind), *_SAFE, security, *(fields or [])]
     responder.send_head(status, REASONS[status], headers, len(body))
     responder.send_body(body)
     responder.finish([])
 
 
-def send_refusal(responder: IResponder, refusal: Refusal, fields: Fields, retry_after: int) -> None:
-    """The page of an error; ``fields`` are the request's, which may ask for JSON."""
+def send_refusal(
+    responder: IResponder,
+    refusal: Refusal,
+    fields: Fields,
+    retry_after: int,
+    pages: ErrorPages | None = None,
+    tunnel: str = "",
+) -> None:
+    """The page of an error; ``fields`` are the request's, which may ask for JSON.
+
+    :param pages: own pages, of which one for the tunnel of that name is taken before one for all.
+    """
     headers = [(b"X-Egtunnel-Error", refusal.word.encode("ascii")), *refusal.headers]
     if refusal.retry:
         headers.append((b"Retry-After", b"%d" % retry_after))
@@ -59,9 +94,20 @@ def send_refusal(responder: IResponder, refusal: Refusal, fields: Fields, retry_
         body = json.dumps({"error": refusal.word, "status": refusal.status, "text": refusal.text}).encode() + b"\n"
         send_page(responder, refusal.status, JSON, body, headers)
         return
+    page = None if pages is None else pages.find(tunnel, refusal.status)
+    if page is not None:
+        send_page(
+            responder, refusal.status, HTML, fill(page, refusal, _host(fields)), headers, security=_THEIR_SECURITY
+        )
+        return
     title = f"{refusal.status} {REASONS[refusal.status].decode('ascii')}"
     text = f"<p>{escape(refusal.text)}</p>\n<p><small>egtunnel: {escape(refusal.word)}</small></p>"
     send_page(responder, refusal.status, HTML, document(title, text), headers)
+
+
+def _host(fields: Fields) -> bytes:
+    """The Host that was asked for, as it was written; empty if the request has none."""
+    return next((value for name, value in fields if name.lower() in (b"host", b":authority")), b"")
 
 
 def send_start(responder: IResponder, line: str) -> None:

@@ -24,8 +24,10 @@ from egtunnel.errors import (
 __all__ = [
     "AWAY",
     "BROKE",
+    "CLIMBS",
     "DENIED",
     "FULL",
+    "LOOP",
     "NOT_FOUND",
     "REASONS",
     "REFUSED",
@@ -78,6 +80,8 @@ SLOW = Refusal(504, "upstream-slow", "The local service behind this tunnel did n
 TOO_MUCH = Refusal(429, "over-limit", "Too many requests at once through this tunnel.", retry=True)
 FULL = Refusal(503, "over-limit", "This relay has as many visitors as it takes.", retry=True)
 DENIED = Refusal(403, "denied", "You are not allowed to use this tunnel.")
+CLIMBS = Refusal(400, "bad-request", "The path leads out of what this tunnel shows.")
+LOOP = Refusal(508, "loop-detected", "This request goes round in a circle: the tunnel leads back to a relay.")
 TIMEOUT = Refusal(408, "request-timeout", "The request did not arrive in time.")
 
 _CAUSES: tuple[tuple[tuple[type[EgtunnelError], ...], Refusal], ...] = (
@@ -92,6 +96,8 @@ _CAUSES: tuple[tuple[tuple[type[EgtunnelError], ...], Refusal], ...] = (
 
 def refusal_for(error: BaseException) -> Refusal:
     """What a visitor is told of an upstream that could not be reached, or broke before it answered."""
+    if isinstance(error, RequestRefused):
+        return error.refusal
     for causes, refusal in _CAUSES:
         if isinstance(error, causes):
             return refusal

@@ -93,10 +93,11 @@ class HTTP1Responder:
         self.transport: Any = None
         self.closing = False
         self.written = 0
+        self.record: Record | None = None
         self.begin(None)
 
     def begin(self, head: RequestHead | None) -> None:
-        """A response to this request is to come; None: to one that could not be read."""
+        """A response to this request is to come; None: to one that could not be read, of which there may be a head."""
         self._head = head
         self._wants_keep = head is not None and head.keep_alive
         self._keep = False
@@ -104,7 +105,6 @@ class HTTP1Responder:
         self._mute = False
         self._marked = False
         self.started = False
-        self.record: Record | None = None
 
     def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
         """HTTP/1.0 knows none."""
@@ -188,8 +188,7 @@ class HTTP1Responder:
         lines += [b"%b: %b\r\n" % field for field in fields]
         lines.append(b"\r\n")
         if self.record is not None:
-            self.record.status = status
-        self._over(complete=True)
+            self.record.switched(status)
         self.transport.write(b"".join(lines))
         half: Half = self._connection.become_half()
         return half

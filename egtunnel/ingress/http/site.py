@@ -64,7 +64,7 @@ class Site:
 
     def refuse(self, responder: IResponder, refusal: Refusal, fields: Fields, tunnel: str = "") -> None:
         """Answer with the page of an error, the relay's own or the tunnel's; ``fields`` may ask for JSON."""
-        send_refusal(responder, refusal, fields, self.limits.retry_after)
+        send_refusal(responder, refusal, fields, self.limits.retry_after, self.settings.error_pages, tunnel)
 
     def _empty(self, pool: Pool) -> None:
         if self.pools.get(pool.tunnel) is pool:

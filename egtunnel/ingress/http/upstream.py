@@ -10,6 +10,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import tune
 from egtunnel.errors import ChannelClosed, EgtunnelError, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.head import ResponseHead
@@ -210,9 +211,7 @@ class UpstreamConnection:
     def makeConnection(self, transport: Any) -> None:
         """Connected: take turns with the transport's own buffer."""
         self.transport = transport
-        no_delay = getattr(transport, "setTcpNoDelay", None)
-        if no_delay is not None:
-            no_delay(True)
+        tune(transport)
         transport.registerProducer(self, True)
 
     def connectionMade(self) -> None:

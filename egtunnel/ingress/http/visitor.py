@@ -11,6 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import tune
 from egtunnel.errors import ChannelClosed
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.dispatch import Dispatch
@@ -85,9 +86,7 @@ class VisitorConnection:
     def makeConnection(self, transport: Any) -> None:
         """Connected: the head of the first request has ``head_wait`` seconds."""
         self.transport = self._responder.transport = transport
-        if hasattr(transport, "setTcpNoDelay"):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
+        tune(transport)
         transport.registerProducer(self, True)
         self._deadline.set(self._site.limits.head_wait)
 

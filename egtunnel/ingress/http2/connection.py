@@ -23,6 +23,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import tune
 from egtunnel.ingress.http.dispatch import Dispatch
 from egtunnel.ingress.http.farewell import Farewell
 from egtunnel.ingress.http.headers import Fields
@@ -97,9 +98,7 @@ class H2Connection:
     def makeConnection(self, transport: Any) -> None:
         """Connected: say our settings."""
         self.transport = transport
-        if hasattr(transport, "setTcpNoDelay"):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
+        tune(transport)
         transport.registerProducer(self, True)
         self._upkeep.begin()
         self._protocol.begin()

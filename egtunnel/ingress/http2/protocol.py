@@ -10,7 +10,7 @@ from h2.errors import ErrorCodes
 from h2.events import Event
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame
+from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from egtunnel.ingress.http2.limits import H2Limits
 
@@ -20,6 +20,11 @@ NO_ERROR = int(ErrorCodes.NO_ERROR)
 PROTOCOL_ERROR = int(ErrorCodes.PROTOCOL_ERROR)
 REFUSED_STREAM = int(ErrorCodes.REFUSED_STREAM)
 ENHANCE_YOUR_CALM = int(ErrorCodes.ENHANCE_YOUR_CALM)
+KNOWN_SETTINGS = frozenset(int(code) for code in SettingCodes)
+LARGEST_TABLE = 4_096
+"""Bytes of the table in which the fields of our responses are remembered, however many the visitor would remember."""
+LONGEST_FRAME = 16_384 + 9
+"""The largest frame we allow and its header, bytes; the library would wait for all of a longer one."""
 
 
 def goaway(last_stream: int, code: int) -> bytes:
@@ -75,6 +80,9 @@ class ServerProtocol(Base):
     def receive_data(self, data: Any) -> list[Event]:
         """What ``data`` brings. Raises ProtocolError, with a GOAWAY ready to be sent."""
         events = super().receive_data(data)
+        if len(self.incoming_buffer._data) > LONGEST_FRAME:
+            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise ProtocolError("a frame that is too long")
         held = self.incoming_buffer._headers_buffer
         if held and sum(len(frame.data) for frame in held) > self._limits.header_block:
             self._terminate_connection(ErrorCodes.ENHANCE_YOUR_CALM)
@@ -86,6 +94,14 @@ class ServerProtocol(Base):
             if type(frame) is RstStreamFrame:
                 self.resets += 1
         super()._prepare_for_sending(frames)
+
+    def _receive_settings_frame(self, frame: SettingsFrame) -> tuple[list[Frame], list[Event]]:
+        """The library keeps every setting it is told, and believes each size of the table of headers."""
+        frame.settings = {key: value for key, value in frame.settings.items() if key in KNOWN_SETTINGS}
+        table = frame.settings.get(SettingCodes.HEADER_TABLE_SIZE)
+        if table is not None:
+            frame.settings[SettingCodes.HEADER_TABLE_SIZE] = min(table, LARGEST_TABLE)
+        return super()._receive_settings_frame(frame)
 
     def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
         self.resets += 1

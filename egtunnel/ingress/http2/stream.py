@@ -14,6 +14,7 @@ from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.local import NO_LINK
 from egtunnel.ingress.http.record import Record
 from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http2.grpc import is_grpc
 from egtunnel.ingress.http2.stream_transport import StreamTransport
 from egtunnel.ingress.http2.websocket import Handshake
 from egtunnel.interfaces import Visitor
@@ -45,11 +46,13 @@ class Stream:
         "_exchange",
         "_fields",
         "_finished",
+        "_got",
         "_half",
         "_handshake",
         "_head",
         "_left",
         "_mute",
+        "_patient",
         "_paused",
         "_pending",
         "_size",
@@ -78,14 +81,15 @@ class Stream:
         self._fields: Fields | None = None
         self._trailers: Fields = []
         self._pending: deque[bytes | memoryview] = deque()
-        self._size = self._credit = self._stuck = 0
-        self._blocked = self._paused = self._finished = self._left = self._mute = self.over = False
+        self._size = self._credit = self._stuck = self._got = 0
+        self._blocked = self._paused = self._finished = self._left = self._mute = self._patient = self.over = False
 
     # -- the request
 
     def begin(self, head: RequestHead) -> None:
         """The head has come."""
         self._head = head
+        self._patient = is_grpc(head.fields)
         if head.upgrade:
             self._handshake = Handshake(self._connection.random_bytes)
             head.fields.append(self._handshake.key_field)
@@ -105,6 +109,7 @@ class Stream:
     def receive(self, data: bytes, counted: int) -> None:
         """A piece of the body, which took ``counted`` bytes of the window."""
         self.moved = self._connection.site.clock.seconds()
+        self._got += len(data)
         if self._blocked:
             self._stuck += counted
             self._connection.hold(counted)
@@ -116,11 +121,15 @@ class Stream:
         self._give_credit()
 
     def end_request(self, trailers: Fields) -> None:
-        """The request is complete."""
+        """The request is complete; a body of another length than it promised would mislead an HTTP/1 upstream."""
+        head = self._head
+        if head is not None and head.length is not None and head.length != self._got:
+            self._break_off()
+            return
         self.request_ended = True
         if self._half is not None:
             self._half.ended()
-        elif self._exchange is not None and not (self._head is not None and self._head.upgrade):
+        elif self._exchange is not None and not (head is not None and head.upgrade):
             self._exchange.end(trailers)
         self._look_whether_over()
 
@@ -141,7 +150,7 @@ class Stream:
         """Whether nothing goes on here until the visitor sends or takes something."""
         if self._pending and not self.queued:
             return True
-        return not (self.request_ended or self._blocked or self.started or self._exchange is None)
+        return not (self._patient or self.request_ended or self._blocked or self.started or self._exchange is None)
 
     # -- IResponder
 
@@ -200,7 +209,7 @@ class Stream:
             return half
         self._fields = _response(200, [field for field in fields if field[0].lower() != b"sec-websocket-accept"])
         if self.record is not None:
-            self.record.status = 200
+            self.record.switched(200)
         self._connection.wake(self)
         return half
 
@@ -255,12 +264,15 @@ class Stream:
 
     def time_out(self) -> None:
         """The visitor did nothing for this stream for too long."""
+        self._break_off(CANCEL)
+
+    # --
+
+    def _break_off(self, code: int = PROTOCOL_ERROR) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.cancel()
-        self._reset(CANCEL)
-
-    # --
+        self._reset(code)
 
     def _next_piece(self, room: int) -> bytes | memoryview:
         piece = self._pending[0]

@@ -69,6 +69,7 @@ def test_forwarded_names_visitor_scheme_and_host() -> None:
     assert forwarded("192.0.2.7", "https", b"app.relay.test:7070").lines == (
         b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: app.relay.test:7070\r\n"
         b'Forwarded: for=192.0.2.7;host="app.relay.test:7070";proto=https\r\n'
+        b"Via: 1.1 egtunnel\r\n"
     )
 
 

@@ -14,6 +14,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FORWARDED = (
     b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.relay.test\r\n"
     b'Forwarded: for=192.0.2.7;host="app.relay.test";proto=http\r\n'
+    b"Via: 1.1 egtunnel\r\n"
 )
 
 
