@@ -144,7 +144,10 @@ class Options(ConfiguredOptions):
         parameter("tls-timeout", 10.0, "seconds a TLS handshake may take", number(0.1, 600)),
         parameter("idle-timeout", 75.0, "seconds a visitor's connection is kept between requests", number(0.1, 3600)),
         parameter("body-timeout", 60.0, "seconds without a byte of a visitor's request body", number(0.1, 3600)),
-        parameter("write-timeout", 300.0, "seconds a visitor may read nothing of an answer", number(0.1, 86_400)),
+        parameter(
+            "min-body-rate", 240, "bytes a second at which a request body has to come; 0: any", number(0, 1_000_000)
+        ),
+        parameter("write-timeout", 60.0, "seconds a visitor may read nothing of an answer", number(0.1, 86_400)),
         parameter("response-timeout", 60.0, "seconds a service has to start its answer", number(0.1, 3600)),
         parameter("max-handshakes", 512, "unfinished TLS handshakes at once", whole_number(1, 100_000)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
@@ -197,6 +200,7 @@ class Options(ConfiguredOptions):
                 keep_alive=self["idle-timeout"],
                 answer=self["response-timeout"],
                 body_wait=self["body-timeout"],
+                body_rate=self["min-body-rate"],
                 stall=self["write-timeout"],
             ),
             reservations=ReservationLimits(keep=self["reserve"]),

@@ -47,7 +47,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert options.token.file == tmp_path / "egtunnel" / "relay" / "token"
     assert options.token.awaited
     assert options.offers == [Offer(parse_target("8080"))]
-    expected = {
+    expected: dict[str, object] = {
         "relay": "ws://localhost:7070",
         "token": None,
         "token-file": None,

@@ -85,7 +85,7 @@ def test_streams_in_both_directions(caller: Caller) -> None:
 def test_metadata_goes_both_ways(caller: Caller) -> None:
     """Of the call, first and trailing, text and binary."""
     asked = [("x-asked", "this"), ("x-asked-bin", b"\x00\xff")]
-    answer, call = caller.unary("Metadata").with_call(b"", metadata=asked, timeout=PATIENCE)  # type: ignore[attr-defined]
+    answer, call = caller.unary("Metadata").with_call(b"", metadata=asked, timeout=PATIENCE)
     assert b"x-asked=this" in answer
     assert dict(call.initial_metadata())["x-first"] == "this"
     assert dict(call.trailing_metadata()) == {"x-last": "done", "x-last-bin": b"\x00\xff"}

@@ -76,6 +76,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "tls-timeout": ("13", lambda s: s.limits.tls.handshake == 13),
         "max-handshakes": ("14", lambda s: s.limits.tls.handshakes == 14),
         "body-timeout": ("11", lambda s: s.limits.http.body_wait == 11),
+        "min-body-rate": ("100", lambda s: s.limits.http.body_rate == 100),
         "write-timeout": ("12", lambda s: s.limits.http.stall == 12),
         "head-timeout": ("5", lambda s: (s.limits.http.head_wait, s.limits.front.peek) == (5, 5)),
         "idle-timeout": ("6", lambda s: s.limits.http.keep_alive == 6),

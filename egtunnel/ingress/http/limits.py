@@ -25,8 +25,10 @@ class HTTPLimits:
 
     Waits:
     ``head_wait``: a whole head, from its first byte or the start of the connection. ``keep_alive``: idle between
-    requests. ``body_wait``: no byte of a request body. ``stall``: no progress in writing to a visitor or an upstream
-    that does not read. ``half_closed``: no progress for a visitor that sends no more. ``linger``: before closing.
+    requests. ``body_wait``: no byte of a request body; ``body_rate``: bytes a second that it has to come at on an
+    average after ``body_grace`` (0: at any rate). ``stall``: no progress in writing to a visitor that does not read,
+    ``upstream_stall``: to an upstream. ``half_closed``: no progress for a visitor that sends no more. ``linger``: before
+    closing.
     ``answer``: from the end of the request to the response head. ``dial``: to be connected with the upstream.
     ``idle_upstream``: unused, and ``fresh_upstream``: unused and still good for a request that must not be repeated.
     ``retry_after``: what a visitor is told to wait.
@@ -51,7 +53,10 @@ class HTTPLimits:
     head_wait: float = 10.0
     keep_alive: float = 75.0
     body_wait: float = 60.0
-    stall: float = 300.0
+    body_rate: int = 240
+    body_grace: float = 20.0
+    stall: float = 60.0
+    upstream_stall: float = 300.0
     half_closed: float = 2.0
     linger: float = 5.0
     answer: float = 60.0

@@ -279,7 +279,7 @@ class UpstreamConnection:
         """The transport's buffer is full."""
         self.full = True
         if self._exchange is not None:
-            self._deadline.set(self._limits.stall)
+            self._deadline.set(self._limits.upstream_stall)
             self._exchange.upstream_full(True)
 
     def resumeProducing(self) -> None:

@@ -18,6 +18,7 @@ from egtunnel.ingress.http.dispatch import Dispatch
 from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.farewell import Farewell
 from egtunnel.ingress.http.head import RequestHead
+from egtunnel.ingress.http.pace import Pace
 from egtunnel.ingress.http.parser import End, Event
 from egtunnel.ingress.http.refusals import TIMEOUT, Refusal
 from egtunnel.ingress.http.requests import RequestReader
@@ -49,6 +50,7 @@ class VisitorConnection:
         "_held",
         "_lost",
         "_on_lost",
+        "_pace",
         "_progress",
         "_queue",
         "_reader",
@@ -76,6 +78,7 @@ class VisitorConnection:
         self._held: list[bytes] = []
         self._exchange: Exchange | None = None
         self._successor: Any = None
+        self._pace: Pace | None = None
         self._progress = 0
         self._reading = self._complete = self._timing_head = True
         self._blocked = self._full = self._running = False
@@ -103,7 +106,7 @@ class VisitorConnection:
         else:
             self._reader.feed(data, self._queue)
             self._run()
-            self._retime_input()
+            self._retime_input(len(data))
 
     def readConnectionLost(self) -> None:
         """The visitor sends no more. It may still read, so what it asked for goes on as long as there is progress."""
@@ -211,6 +214,7 @@ class VisitorConnection:
     def _begin(self, head: RequestHead) -> None:
         self._responder.begin(head)
         self._complete = not head.has_body
+        self._pace = None if self._complete else Pace(head, self._site.limits, self._site.clock.seconds())
         self._served = True
         self._timing_head = False
         self._deadline.clear()
@@ -305,6 +309,8 @@ class VisitorConnection:
         """The exchange takes no more of the request's body, or takes more again."""
         if self._blocked != blocked and self._exchange is not None:
             self._blocked = blocked
+            if not blocked and self._pace is not None:
+                self._pace.go_on(self._site.clock.seconds())
             self._retime()
             self._look()
 
@@ -341,21 +347,27 @@ class VisitorConnection:
         if self._half_closed:
             deadline.set(limits.half_closed)
         elif self._exchange is not None:
-            if self._complete or self._blocked:
-                deadline.clear()
-            else:
-                deadline.set(limits.body_wait)
+            self._time_body()
         elif self._reader.within_head:
             self._time_head()
         else:
             deadline.set(limits.keep_alive)
 
-    def _retime_input(self) -> None:
+    def _time_body(self) -> None:
+        """While the body is not asked for, it cannot be late."""
+        if self._complete or self._blocked or self._pace is None:
+            self._deadline.clear()
+        else:
+            self._deadline.set(self._pace.until(self._responder.started) - self._site.clock.seconds())
+
+    def _retime_input(self, size: int) -> None:
         """After bytes came: a body made progress, or a head has begun, which may not take for ever."""
         if self._exchange is None:
             if self._successor is None and self._reader.within_head:
                 self._time_head()
         elif not self._complete:
+            if self._pace is not None:
+                self._pace.took(size, self._site.clock.seconds())
             self._retime()
 
     def _time_head(self) -> None:
@@ -368,10 +380,16 @@ class VisitorConnection:
             self.break_off()
         elif self._half_closed:
             self._check_progress()
+        elif self._exchange is not None and self._pace is not None and not self._late(self._pace):
+            self._time_body()
         elif self._exchange is not None or self._reader.within_head or not self._served:
             self._refuse(TIMEOUT)
         else:
             self._end(linger=False)
+
+    def _late(self, pace: Pace) -> bool:
+        """The answer may have begun since the time was set."""
+        return self._complete or pace.until(self._responder.started) <= self._site.clock.seconds()
 
     def _check_progress(self) -> None:
         if self._responder.written == self._progress:

@@ -197,7 +197,7 @@ class H2Connection:
         try:
             trailers = read_trailers(event.headers or [], self.site.limits)
         except RequestRefused:
-            stream.reset()
+            stream.break_off()
         else:
             stream.end_request(trailers)
 

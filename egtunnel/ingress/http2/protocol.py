@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from h2.config import H2Configuration
+from h2.connection import AllowedStreamIDs
 from h2.connection import H2Connection as Base
 from h2.errors import ErrorCodes
 from h2.events import Event
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from h2.stream import H2Stream
 from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from egtunnel.ingress.http2.limits import H2Limits
@@ -31,6 +33,10 @@ def goaway(last_stream: int, code: int) -> bytes:
     """A GOAWAY frame; the library's own would let nothing follow it, not even what streams still have to send."""
     frame = GoAwayFrame(0, last_stream_id=last_stream, error_code=code)
     return frame.serialize()
+
+
+def _ignore(headers: Any) -> None:
+    pass
 
 
 class ServerProtocol(Base):
@@ -76,6 +82,12 @@ class ServerProtocol(Base):
         """None, to the library: a stream too many is refused by us (RFC 9113 section 5.1.2), it ends no connection."""
         super().open_inbound_streams  # noqa: B018 - it also forgets closed streams
         return 0
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        """Content-Length is judged by us: the library would end the connection for one request's mistake."""
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        stream._initialize_content_length = _ignore  # type: ignore[method-assign]
+        return stream
 
     def receive_data(self, data: Any) -> list[Event]:
         """What ``data`` brings. Raises ProtocolError, with a GOAWAY ready to be sent."""

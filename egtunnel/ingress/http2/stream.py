@@ -12,6 +12,7 @@ from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.local import NO_LINK
+from egtunnel.ingress.http.pace import Pace
 from egtunnel.ingress.http.record import Record
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http2.grpc import is_grpc
@@ -52,11 +53,12 @@ class Stream:
         "_head",
         "_left",
         "_mute",
-        "_patient",
+        "_pace",
         "_paused",
         "_pending",
         "_size",
         "_stuck",
+        "_taken",
         "_trailers",
         "id",
         "malformed",
@@ -75,21 +77,23 @@ class Stream:
         self.record: Record | None = None
         self._connection = connection
         self._head: RequestHead | None = None
+        self._pace: Pace | None = None
         self._exchange: Exchange | None = None
         self._half: StreamTransport | None = None
         self._handshake: Handshake | None = None
         self._fields: Fields | None = None
         self._trailers: Fields = []
         self._pending: deque[bytes | memoryview] = deque()
-        self._size = self._credit = self._stuck = self._got = 0
-        self._blocked = self._paused = self._finished = self._left = self._mute = self._patient = self.over = False
+        self._size = self._credit = self._stuck = self._got = self._taken = 0
+        self._blocked = self._paused = self._finished = self._left = self._mute = self.over = False
 
     # -- the request
 
     def begin(self, head: RequestHead) -> None:
         """The head has come."""
         self._head = head
-        self._patient = is_grpc(head.fields)
+        if head.has_body and not is_grpc(head.fields):
+            self._pace = Pace(head, self._connection.site.limits, self.moved)
         if head.upgrade:
             self._handshake = Handshake(self._connection.random_bytes)
             head.fields.append(self._handshake.key_field)
@@ -108,8 +112,12 @@ class Stream:
 
     def receive(self, data: bytes, counted: int) -> None:
         """A piece of the body, which took ``counted`` bytes of the window."""
-        self.moved = self._connection.site.clock.seconds()
+        if self._pace is not None:
+            self._pace.took(len(data), self._connection.site.clock.seconds())
         self._got += len(data)
+        if self._head is not None and self._head.length is not None and self._got > self._head.length:
+            self.break_off()
+            return
         if self._blocked:
             self._stuck += counted
             self._connection.hold(counted)
@@ -124,7 +132,7 @@ class Stream:
         """The request is complete; a body of another length than it promised would mislead an HTTP/1 upstream."""
         head = self._head
         if head is not None and head.length is not None and head.length != self._got:
-            self._break_off()
+            self.break_off()
             return
         self.request_ended = True
         if self._half is not None:
@@ -145,12 +153,12 @@ class Stream:
             half.lost()
         self._log(complete=False)
 
-    @property
-    def waits_for_visitor(self) -> bool:
-        """Whether nothing goes on here until the visitor sends or takes something."""
+    def late(self, now: float) -> bool:
+        """Whether the visitor sends its request too slowly, or takes too little of the response."""
         if self._pending and not self.queued:
-            return True
-        return not (self._patient or self.request_ended or self._blocked or self.started or self._exchange is None)
+            return now - self.moved >= self._connection.site.limits.stall
+        waits = not (self.request_ended or self._blocked or self.started or self._exchange is None)
+        return waits and self._pace is not None and now >= self._pace.until(answered=False)
 
     # -- IResponder
 
@@ -220,7 +228,8 @@ class Stream:
     def resume_request(self) -> None:
         """Give the credit that was held back."""
         self._blocked = False
-        self.moved = self._connection.site.clock.seconds()
+        if self._pace is not None:
+            self._pace.go_on(self._connection.site.clock.seconds())
         self._unstick()
         self._give_credit()
 
@@ -264,15 +273,16 @@ class Stream:
 
     def time_out(self) -> None:
         """The visitor did nothing for this stream for too long."""
-        self._break_off(CANCEL)
+        self.break_off(CANCEL)
 
-    # --
-
-    def _break_off(self, code: int = PROTOCOL_ERROR) -> None:
+    def break_off(self, code: int = PROTOCOL_ERROR) -> None:
+        """Reset the stream, and let its upstream know: by default because the request is malformed."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.cancel()
         self._reset(code)
+
+    # --
 
     def _next_piece(self, room: int) -> bytes | memoryview:
         piece = self._pending[0]
@@ -283,8 +293,16 @@ class Stream:
         else:
             self._pending.popleft()
         self._size -= len(piece)
-        self.moved = self._connection.site.clock.seconds()
+        self._note_taken(len(piece))
         return piece
+
+    def _note_taken(self, size: int) -> None:
+        """A response that is taken by the drop makes no progress: ``body_rate`` is meant for both directions."""
+        limits = self._connection.site.limits
+        self._taken += size
+        if not self._pending or self._taken >= limits.body_rate * limits.stall:
+            self._taken = 0
+            self.moved = self._connection.site.clock.seconds()
 
     def _drained(self) -> None:
         if self._paused and self._size < self._connection.limits.buffer // 2:

@@ -73,12 +73,9 @@ class Upkeep:
             connection.end(NO_ERROR)
 
     def _look_at_streams(self, now: float) -> None:
-        limits = self._site.limits
         for stream in list(self._connection.streams.values()):
-            if stream.waits_for_visitor:
-                wait = limits.stall if stream.started else limits.body_wait
-                if now - stream.moved >= wait:
-                    stream.time_out()
+            if stream.late(now):
+                stream.time_out()
 
     def _listen(self, now: float) -> None:
         """Nothing came for a while: a visitor that vanished answers no PING."""

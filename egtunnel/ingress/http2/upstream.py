@@ -276,7 +276,7 @@ class H2Upstream:
         wait = 0.0
         if request is not None:
             if self._stuck or (request.waits and not patient):
-                wait = limits.stall
+                wait = limits.upstream_stall
                 self._awaited = 0.0  # each time that some of it leaves
             elif not self._protocol.greeted or (request.sent and not self._answer.begun and not patient):
                 wait = limits.answer

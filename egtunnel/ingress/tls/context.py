@@ -10,6 +10,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from egtunnel.errors import ConfigurationError
+from egtunnel.ingress.tls.groups import set_groups
 from egtunnel.ingress.tls.key_pair import KeyPair
 
 __all__ = ["PROTOCOLS", "check_authority", "make_context"]
@@ -49,6 +50,7 @@ def make_context(pair: KeyPair, authority: Path | None = None) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(openssl.OP_NO_COMPRESSION | openssl.OP_NO_RENEGOTIATION)
     context.set_cipher_list(CIPHERS)
+    set_groups(context)
     context.set_session_id(secrets.token_bytes(16))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_alpn_select_callback(_choose)

@@ -128,7 +128,7 @@ def test_an_upstream_that_does_not_answer_in_time() -> None:
 
 def test_the_time_for_an_answer_starts_when_the_body_has_ended() -> None:
     """A long upload is not a slow upstream."""
-    world = World(answer=60)
+    world = World(answer=60, body_rate=0)
     visitor = world.visitor(POST)
     world.pass_time(50)
     visitor.send(b"world")
@@ -238,7 +238,7 @@ def test_a_refused_upload_is_answered_and_read_for_a_while() -> None:
 
 def test_an_upstream_that_promises_and_reads_slowly_has_its_time_too() -> None:
     """After a 100, and once it has taken the whole body, the answer is due."""
-    world = World(answer=60, stall=300)
+    world = World(answer=60, upstream_stall=300)
     visitor = world.visitor(b"POST / HTTP/1.1\r\nHost: app.relay.test\r\nContent-Length: 100000\r\n\r\n")
     world.far.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     world.far.stuck = True
@@ -254,7 +254,7 @@ def test_an_upstream_that_promises_and_reads_slowly_has_its_time_too() -> None:
 
 def test_an_upstream_that_answers_and_never_reads_is_given_up() -> None:
     """The stall counts whatever it has said."""
-    world = World(stall=300)
+    world = World(upstream_stall=300)
     visitor = world.visitor(b"POST / HTTP/1.1\r\nHost: app.relay.test\r\nContent-Length: 200000\r\n\r\n")
     world.far.stuck = True
     visitor.send(b"x" * 100_000)

@@ -193,14 +193,14 @@ def test_a_service_that_does_not_answer_is_504() -> None:
 
 def test_a_grpc_call_waits_as_long_as_its_caller() -> None:
     """For the answer and for room."""
-    world, service, visitor = exchange(GRPC + b"Content-Length: 0\r\n\r\n", answer=20, stall=20)
+    world, service, visitor = exchange(GRPC + b"Content-Length: 0\r\n\r\n", answer=20, upstream_stall=20)
     world.pass_time(100, 5)
     assert visitor.take() == b""
     service.begin(200, (b"content-type", b"application/grpc"))
     service.trailing((b"grpc-status", b"0"))
     assert status(visitor) == 200
     body = b"y" * 70_000
-    world, service, visitor = exchange(GRPC + b"Content-Length: 70000\r\n\r\n" + body, stall=20)
+    world, service, visitor = exchange(GRPC + b"Content-Length: 70000\r\n\r\n" + body, upstream_stall=20)
     world.pass_time(100, 5)
     assert not visitor.lost
 
@@ -216,7 +216,7 @@ def test_a_grpc_call_does_not_wait_for_a_service_that_never_greets() -> None:
 def test_an_upload_that_gets_no_room_is_504() -> None:
     """After ``stall``, unless there was progress."""
     world, service, visitor = exchange(
-        b"POST / HTTP/1.1\r\nHost: app.relay.test\r\nContent-Length: 90000\r\n\r\n" + b"y" * 70_000, stall=20
+        b"POST / HTTP/1.1\r\nHost: app.relay.test\r\nContent-Length: 90000\r\n\r\n" + b"y" * 70_000, upstream_stall=20
     )
     world.pass_time(15)
     service.h2.increment_flow_control_window(1000, 1)

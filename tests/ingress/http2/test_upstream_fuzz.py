@@ -82,7 +82,9 @@ GREETING: bytes = SettingsFrame(0).serialize()
 @given(st.lists(FRAMES, max_size=12), st.booleans(), st.integers(1, 400), st.binary(max_size=20))
 def test_no_frames_raise_anything(frames: list[bytes], upload: bool, size: int, noise: bytes) -> None:
     """In any order, cut anywhere, with noise behind them."""
-    world = world_of_h2c(answer=10, stall=10, linger=2, idle_upstream=2, keep_alive=5, body_wait=5, half_closed=1)
+    world = world_of_h2c(
+        answer=10, upstream_stall=10, linger=2, idle_upstream=2, keep_alive=5, body_wait=5, half_closed=1
+    )
     visitor = world.visitor(POST if upload else get())
     data = GREETING + b"".join(frames) + noise
     far = world.far

@@ -55,7 +55,7 @@ class Caller:
 @pytest.fixture
 def call() -> tuple[World, Caller, Service]:
     """A call whose head has arrived."""
-    world = world_of_h2c(answer=20, body_wait=20, stall=20)
+    world = world_of_h2c(answer=20, body_wait=20, upstream_stall=20)
     caller = Caller(world)
     return world, caller, serve(world)
 
