@@ -26,7 +26,7 @@ from bench.result import as_json, as_text, write
 from bench.rounds import Plan, Record, play
 from bench.upstream import large_folder, nginx
 
-__all__ = ["able", "main"]
+__all__ = ["able", "allow_many_descriptors", "main"]
 
 DESCRIPTORS = 16_384
 NEEDED = ("nginx", "wrk", "curl")
@@ -94,7 +94,7 @@ def _run_to_the_end(options: Options, contenders: Sequence[Contender], record: R
 
 
 def _run(options: Options, contenders: Sequence[Contender], record: Record) -> None:
-    _allow_many_descriptors()
+    allow_many_descriptors()
     with (
         tempfile.TemporaryDirectory(prefix="egtunnel-bench-") as name,
         large_folder(options.scale.size_mib) as large,
@@ -104,7 +104,8 @@ def _run(options: Options, contenders: Sequence[Contender], record: Record) -> N
         play(plan, upstream, Path(name), record, _tell)
 
 
-def _allow_many_descriptors() -> None:
+def allow_many_descriptors() -> None:
+    """Let this process, and all that it starts, have enough of them."""
     # Every program started here inherits this, and each holds a thousand visitors twice.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < DESCRIPTORS:

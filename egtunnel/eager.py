@@ -7,25 +7,37 @@ plainest state takes the ordinary way.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.tcp import Client, Server
 
 __all__ = ["tune", "write_now"]
 
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+"""Linux and macOS have it."""
 PLAIN = frozenset({Client, Server})
 SMALL = 16_384
 """Longer writes are bulk, bytes: they gain more by being sent several at once than by being sent at once."""
 
 
-def tune(transport: Any) -> None:
-    """Small writes leave at once, and a peer that vanished is noticed by the kernel.
+UNSENT = 131_072
+"""The kernel keeps so many bytes for a peer that does not take them. Its own limit is megabytes for each connection,
+and what it has for all of them, a thousand slow readers use up: then every connection of the machine crawls."""
 
-    What is no TCP below, a UNIX socket or a channel, has neither knob.
+
+def tune(transport: Any, unsent: int = UNSENT) -> None:
+    """Small writes leave at once, a peer that vanished is noticed by the kernel, one that is slow does not fill it.
+
+    What is no TCP below, a UNIX socket or a channel, has none of these knobs. ``unsent``: 0 for as many as the kernel
+    wants.
     """
     if hasattr(transport, "setTcpNoDelay"):
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
+        below: socket.socket | None = getattr(transport, "socket", None)
+        if unsent and below is not None and _NOTSENT_LOWAT is not None:
+            below.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent)
 
 
 def write_now(transport: Any, data: bytes, most: int = SMALL) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
@@ -10,7 +11,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Server
 from twisted.internet.testing import MemoryReactor, StringTransport
 
-from egtunnel.eager import SMALL, tune, write_now
+from egtunnel.eager import SMALL, UNSENT, tune, write_now
 
 
 class Knobs:
@@ -34,6 +35,31 @@ def test_sockets_are_tuned_and_what_is_none_is_left_alone() -> None:
     tune(knobs)
     assert knobs.turned == {"no delay": True, "keep alive": True}
     tune(object())
+
+
+class Reached(Knobs):
+    """One with a real socket below."""
+
+    def __init__(self, below: socket.socket) -> None:
+        super().__init__()
+        self.socket = below
+
+
+@pytest.mark.parametrize("unsent", [UNSENT, 0])
+def test_the_kernel_keeps_little_for_a_peer_that_takes_nothing(unsent: int) -> None:
+    """``UNSENT`` bytes beside what the peer's own kernel has; without that bound it would be megabytes."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        with socket.create_connection(listening.getsockname()) as near:
+            near.setblocking(False)
+            tune(Reached(near), unsent)
+            taken = 0
+            with contextlib.suppress(BlockingIOError):
+                while taken < 64 * UNSENT:
+                    taken += near.send(bytes(UNSENT // 2))
+    assert (taken < 3 * UNSENT) == bool(unsent)
 
 
 class Gauge:

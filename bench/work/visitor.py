@@ -38,15 +38,15 @@ def answer_length(head: bytes) -> int:
 
 
 class Visitor:
-    """Connects at once; asks when told to.
+    """Connects at once, from this ``address`` if one is given; asks when told to.
 
     :raises WorkFailed: from every method, when the connection breaks or the answer is wrong
     """
 
-    def __init__(self, site: Site, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, site: Site, timeout: float = TIMEOUT_SECONDS, address: str = "") -> None:
         self._request = site.request()
         try:
-            self._socket = _connected(site, timeout)
+            self._socket = _connected(site, timeout, address)
         except OSError as error:
             raise WorkFailed(f"cannot connect: {error}") from error
 
@@ -93,8 +93,8 @@ class Visitor:
         return 0
 
 
-def _connected(site: Site, timeout: float) -> socket.socket:
-    plain = socket.create_connection((site.address, site.port), timeout)
+def _connected(site: Site, timeout: float, address: str) -> socket.socket:
+    plain = socket.create_connection((site.address, site.port), timeout, (address, 0) if address else None)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if site.authority is None:
         return plain

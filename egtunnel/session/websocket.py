@@ -219,7 +219,7 @@ class _LinkProtocol:
 
     def onOpen(self) -> None:
         """The handshake is done."""
-        tune(self.transport)
+        tune(self.transport, unsent=0)  # what is under way here is bounded by the peer's ACKs
         self._fast = _FastFrames(self._reads_masked, self.factory.limits.stranger)
         self.transport.registerProducer(self, True)
         self.factory.on_link(self)

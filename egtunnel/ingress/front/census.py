@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
-
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.http.refusals import FULL, Refusal
+from egtunnel.ingress.subscriber import subscriber
 
 __all__ = ["FULL_FOR_ADDRESS", "Census", "Place"]
 
 FULL_FOR_ADDRESS = Refusal(429, "over-limit", "Too many connections at once from your address.", retry=True)
-NETWORK = 64
-"""Bits of an IPv6 address that one subscriber has; the rest is of his choice (RFC 6177)."""
 
 
 class Census:
@@ -53,7 +50,7 @@ class Place:
 
     def count_for(self, host: str) -> bool:
         """Count it for this address, or note why not; False: there is no room even to be told so."""
-        census, key = self._census, _key(host)
+        census, key = self._census, subscriber(host)
         if self.refusal is not None or not key:
             return True
         count = census.by_address.get(key, 0)
@@ -82,16 +79,3 @@ class Place:
             count = census.by_address.pop(key) - 1
             if count:
                 census.by_address[key] = count
-
-
-def _key(host: str) -> str:
-    """What an address is counted under: itself, or its network where it is IPv6."""
-    if ":" not in host:
-        return host
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    if not isinstance(address, IPv6Address):
-        return host
-    return str(IPv6Address(int(address) >> (128 - NETWORK) << (128 - NETWORK)))

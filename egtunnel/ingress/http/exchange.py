@@ -16,7 +16,7 @@ from egtunnel.errors import EgtunnelError, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
 from egtunnel.ingress.http.onward import Onward
-from egtunnel.ingress.http.refusals import TOO_MUCH, Refusal, refusal_for
+from egtunnel.ingress.http.refusals import Refusal, refusal_for
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.site import Site
 from egtunnel.ingress.http.upstream import Upstream
@@ -34,6 +34,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_address",
         "_dialing",
         "_early",
         "_endpoint",
@@ -65,6 +66,7 @@ class Exchange:
         self._upstream: Upstream | None = None
         self._dialing: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = None
+        self._address = ""
         self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
@@ -73,11 +75,12 @@ class Exchange:
     def start(self, visitor: Visitor) -> None:
         """Find a connection and send the head. The dialer is asked each time: it may refuse this visitor."""
         pool, head = self._pool, self._head
-        if pool.active >= pool.limits.exchanges:
+        refusal = pool.begin(visitor.host)
+        if refusal is not None:
             self._over = True
-            self._refuse(TOO_MUCH)
+            self._refuse(refusal)
             return
-        pool.begun()
+        self._address = visitor.host
         try:
             self._endpoint = pool.tunnel.dialer(visitor)
         except EgtunnelError as error:
@@ -270,7 +273,7 @@ class Exchange:
             self._over = True
             if self._timer is not None and self._timer.active():
                 self._timer.cancel()
-            self._pool.over()
+            self._pool.over(self._address)
 
     # -- upgrades
 

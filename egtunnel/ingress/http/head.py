@@ -226,13 +226,13 @@ def read_response(
         elif kind == COOKIE:
             fields.append((field[0], fence_cookie(field[1], domain)))
         elif kind != DROP:
-            value = field[1].strip(b" \t")
+            value = field[1].strip(b" " if kind == CODING else b" \t")  # behind "chunked" the parser takes no tab
             if kind in _SINGLE and kind in found:
                 raise UpstreamBroke("the response has two framings")
             found[kind] = found[kind] + b"," + value if kind in found else value
     head = ResponseHead(status, reason if _REASON.fullmatch(reason) else b"", fields)
     _frame_response(head, found, version, to_head)
-    head.keep_alive = keep_alive and not head.to_close
+    head.keep_alive = keep_alive and not head.to_close and not (head.bodiless and CODING in found and not to_head)
     if CONNECTION in found or KEEP_ALIVE in found or UPGRADE in found:
         _connection_of_response(head, found)
     return head

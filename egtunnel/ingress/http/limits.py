@@ -20,15 +20,16 @@ class HTTPLimits:
     ``response_head``, ``response_headers``: as above. ``informational``: 1xx responses before the final one.
 
     Counts:
-    ``exchanges``: at once through one tunnel. ``idle_upstreams``: kept of one.
+    ``exchanges``: at once through one tunnel, ``exchanges_per_address``: of one address's, or of one IPv6 network's of
+    64 bits. ``idle_upstreams``: kept of one.
     ``linger_bytes``: read and thrown away after a response that came before the request had ended.
 
     Waits:
     ``head_wait``: a whole head, from its first byte or the start of the connection. ``keep_alive``: idle between
     requests. ``body_wait``: no byte of a request body; ``body_rate``: bytes a second that it has to come at on an
     average after ``body_grace`` (0: at any rate). ``stall``: no progress in writing to a visitor that does not read,
-    ``upstream_stall``: to an upstream. ``half_closed``: no progress for a visitor that sends no more. ``linger``: before
-    closing.
+    ``upstream_stall``: to an upstream. ``half_closed``: no progress for a visitor that sends no more. ``linger``:
+    before closing.
     ``answer``: from the end of the request to the response head. ``dial``: to be connected with the upstream.
     ``idle_upstream``: unused, and ``fresh_upstream``: unused and still good for a request that must not be repeated.
     ``retry_after``: what a visitor is told to wait.
@@ -46,7 +47,8 @@ class HTTPLimits:
     response_headers: int = 256
     informational: int = 100
 
-    exchanges: int = 1_000
+    exchanges: int = 2_000
+    exchanges_per_address: int = 1_000
     idle_upstreams: int = 512
     linger_bytes: int = 1_048_576
 

@@ -9,8 +9,10 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from zope.interface import implementer
 
 from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.http.refusals import TOO_MUCH, TOO_MUCH_OF_ONE, Refusal
 from egtunnel.ingress.http.upstream import Upstream, UpstreamConnection
 from egtunnel.ingress.http2.upstream import H2Upstream
+from egtunnel.ingress.subscriber import subscriber
 from egtunnel.interfaces import ITunnel
 
 __all__ = ["Pool"]
@@ -20,10 +22,11 @@ __all__ = ["Pool"]
 class Pool:
     """Keeps idle connections; the last to come is the first to go again. Also makes new ones, as a factory.
 
-    ``active`` counts the exchanges under way. ``on_empty`` is called when nothing is idle or under way any more.
+    ``active`` counts the exchanges under way, ``_shares`` those of each address. ``on_empty`` is called when nothing is
+    idle or under way any more.
     """
 
-    __slots__ = ("_clock", "_domain", "_idle", "_on_empty", "_sweep", "active", "limits", "tunnel")
+    __slots__ = ("_clock", "_domain", "_idle", "_on_empty", "_shares", "_sweep", "active", "limits", "tunnel")
 
     noisy = False
 
@@ -42,6 +45,7 @@ class Pool:
         self._domain = domain
         self._on_empty = on_empty
         self._idle: list[Upstream] = []
+        self._shares: dict[str, int] = {}
         self._sweep: IDelayedCall | None = None
 
     @property
@@ -76,12 +80,24 @@ class Pool:
         if self._sweep is None:
             self._sweep = self._clock.callLater(self.limits.idle_upstream, self._swept)
 
-    def begun(self) -> None:
-        """An exchange has begun."""
+    def begin(self, host: str) -> Refusal | None:
+        """An exchange of a visitor at this address begins; or why not, if too many are under way."""
+        if self.active >= self.limits.exchanges:
+            return TOO_MUCH
+        key = subscriber(host)
+        share = self._shares.get(key, 0)
+        if share >= self.limits.exchanges_per_address:
+            return TOO_MUCH_OF_ONE
+        self._shares[key] = share + 1
         self.active += 1
+        return None
 
-    def over(self) -> None:
-        """An exchange is over."""
+    def over(self, host: str) -> None:
+        """An exchange is over that was begun with this address."""
+        key = subscriber(host)
+        share = self._shares.pop(key) - 1
+        if share:
+            self._shares[key] = share
         self.active -= 1
         self._look()
 

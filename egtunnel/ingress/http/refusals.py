@@ -34,6 +34,7 @@ __all__ = [
     "SLOW",
     "TIMEOUT",
     "TOO_MUCH",
+    "TOO_MUCH_OF_ONE",
     "UNKNOWN",
     "Refusal",
     "RequestRefused",
@@ -78,6 +79,9 @@ REFUSED = Refusal(502, "upstream-refused", "The local service behind this tunnel
 BROKE = Refusal(502, "upstream-broke", "The local service behind this tunnel broke the connection or answered wrongly.")
 SLOW = Refusal(504, "upstream-slow", "The local service behind this tunnel did not answer in time.")
 TOO_MUCH = Refusal(429, "over-limit", "Too many requests at once through this tunnel.", retry=True)
+TOO_MUCH_OF_ONE = Refusal(
+    429, "over-limit", "Too many requests at once from your address through this tunnel.", retry=True
+)
 FULL = Refusal(503, "over-limit", "This relay has as many visitors as it takes.", retry=True)
 DENIED = Refusal(403, "denied", "You are not allowed to use this tunnel.")
 CLIMBS = Refusal(400, "bad-request", "The path leads out of what this tunnel shows.")

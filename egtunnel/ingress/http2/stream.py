@@ -156,7 +156,8 @@ class Stream:
     def late(self, now: float) -> bool:
         """Whether the visitor sends its request too slowly, or takes too little of the response."""
         if self._pending and not self.queued:
-            return now - self.moved >= self._connection.site.limits.stall
+            stuck: bool = now - self.moved >= self._connection.site.limits.stall
+            return stuck
         waits = not (self.request_ended or self._blocked or self.started or self._exchange is None)
         return waits and self._pace is not None and now >= self._pace.until(answered=False)
 

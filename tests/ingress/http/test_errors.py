@@ -182,6 +182,20 @@ def test_too_many_requests_at_once_through_one_tunnel() -> None:
     assert world.app.upstreams[0].taken.count(b"GET / ") == 2
 
 
+def test_one_address_cannot_have_all_places_of_a_tunnel() -> None:
+    """It gets 429 when others are still served; its places are its own again once its requests are over."""
+    world = World(exchanges=4, exchanges_per_address=2)
+    first, _ = (world.visitor(get(), host="192.0.2.1") for _ in range(2))
+    answer = only(world.visitor(get(), host="192.0.2.1"))
+    assert (answer.status, answer.word) == (429, "over-limit")
+    other = world.visitor(get(), host="192.0.2.2")
+    assert other.take() == b""
+    assert len(world.app.upstreams) == 3
+    first.break_off()
+    again = world.visitor(get(), host="192.0.2.1")
+    assert again.take() == b""
+
+
 @pytest.mark.parametrize("accept", ["application/json", "application/problem+json, */*"])
 def test_json_for_who_asks_for_it(accept: str) -> None:
     """The same word and sentence."""
