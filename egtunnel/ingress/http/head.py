@@ -232,7 +232,7 @@ def read_response(
             found[kind] = found[kind] + b"," + value if kind in found else value
     head = ResponseHead(status, reason if _REASON.fullmatch(reason) else b"", fields)
     _frame_response(head, found, version, to_head)
-    head.keep_alive = keep_alive and not head.to_close and not (head.bodiless and CODING in found and not to_head)
+    head.keep_alive = keep_alive and not head.to_close and not (status == 204 and CODING in found)  # chunks may come
     if CONNECTION in found or KEEP_ALIVE in found or UPGRADE in found:
         _connection_of_response(head, found)
     return head

@@ -27,27 +27,37 @@ class Calm:
     CVE-2025-8671 "MadeYouReset"), and frames that carry nothing (CVE-2019-9512, 9515, 9518).
     """
 
-    __slots__ = ("_clock", "_control", "_limits", "_resets", "_seen", "_since")
+    __slots__ = ("_clock", "_control", "_limits", "_resets", "_since")
 
     def __init__(self, limits: H2Limits, clock: IReactorTime) -> None:
         self._limits = limits
         self._clock = clock
         self._resets = self._control = 0.0
-        self._seen = 0
         self._since = clock.seconds()
 
-    def bears(self, resets: int, events: Sequence[Event]) -> bool:
-        """Whether it is still within bounds after these events; ``resets``: of the whole connection so far."""
+    def reset(self) -> None:
+        """A stream was reset."""
+        self._empty()
+        self._resets += 1
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Count those that carry nothing."""
         control = 0
         for event in events:
             kind = type(event)
             if kind in _CONTROL or (kind is DataReceived and not event.data and event.stream_ended is None):  # type: ignore[attr-defined]
                 control += 1
-        if resets == self._seen and not control:
-            return True
+        if control:
+            self._empty()
+            self._control += control
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was too much."""
+        return self._resets > self._limits.resets or self._control > self._limits.control
+
+    def _empty(self) -> None:
         limits, now = self._limits, self._clock.seconds()
         passed, self._since = now - self._since, now
-        self._resets = max(0.0, self._resets - passed * limits.reset_rate) + resets - self._seen
-        self._control = max(0.0, self._control - passed * limits.control_rate) + control
-        self._seen = resets
-        return self._resets <= limits.resets and self._control <= limits.control
+        self._resets = max(0.0, self._resets - passed * limits.reset_rate)
+        self._control = max(0.0, self._control - passed * limits.control_rate)

@@ -85,8 +85,8 @@ class H2Connection:
         self.streams: dict[int, Stream] = {}
         self.random_bytes = random_bytes
         self._on_lost = on_lost
-        self._protocol = ServerProtocol(self.limits)
         self._calm = Calm(self.limits, site.clock)
+        self._protocol = ServerProtocol(self.limits, self._calm)
         self._upkeep = Upkeep(self, site, self.limits)
         self._outbound = Outbound(self, self._protocol, site.clock)
         self._successor: Any = None
@@ -124,10 +124,13 @@ class H2Connection:
                 react(self, event)
             if self._successor is not None or self._lost:
                 return
-        if not self._calm.bears(self._protocol.resets, events):
+            if self._calm.lost:
+                break
+        self._calm.note(events)
+        if self._calm.lost:
             self.end(ENHANCE_YOUR_CALM)
-            return
-        self.flush()
+        else:
+            self.flush()
 
     def readConnectionLost(self) -> None:
         """The visitor sends no more: HTTP/2 has no half-closed connections."""

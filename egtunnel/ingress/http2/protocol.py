@@ -14,6 +14,7 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream
 from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 
+from egtunnel.ingress.http2.calm import Calm
 from egtunnel.ingress.http2.limits import H2Limits
 
 __all__ = ["ENHANCE_YOUR_CALM", "NO_ERROR", "PROTOCOL_ERROR", "REFUSED_STREAM", "ServerProtocol", "goaway"]
@@ -35,6 +36,12 @@ def goaway(last_stream: int, code: int) -> bytes:
     return frame.serialize()
 
 
+class TooManyResets(ProtocolError):
+    """More streams were reset than is borne."""
+
+    error_code = ErrorCodes.ENHANCE_YOUR_CALM
+
+
 def _ignore(headers: Any) -> None:
     pass
 
@@ -43,12 +50,13 @@ class ServerProtocol(Base):
     """HTTP/2 on the server's side (RFC 9113), bytes in and events out.
 
     Headers come as they were sent: what a request may say is judged for each stream (``requests.read_fields``), not by
-    ending the connection. ``resets`` counts the RST_STREAM frames of both sides.
+    ending the connection. RST_STREAM frames of both sides are counted as they come, not when a whole read is through:
+    one read can hold thousands of requests with their ends.
     """
 
     MAX_CLOSED_STREAMS = 1_000
 
-    def __init__(self, limits: H2Limits) -> None:
+    def __init__(self, limits: H2Limits, calm: Calm) -> None:
         config = H2Configuration(
             client_side=False,
             header_encoding=None,
@@ -58,7 +66,8 @@ class ServerProtocol(Base):
             normalize_outbound_headers=False,
         )
         super().__init__(config)
-        self.resets = 0
+        self._calm = calm
+        self._receiving = False
         self._limits = limits
         self.local_settings = Settings(
             client=False,
@@ -91,7 +100,11 @@ class ServerProtocol(Base):
 
     def receive_data(self, data: Any) -> list[Event]:
         """What ``data`` brings. Raises ProtocolError, with a GOAWAY ready to be sent."""
-        events = super().receive_data(data)
+        self._receiving = True
+        try:
+            events = super().receive_data(data)
+        finally:
+            self._receiving = False
         if len(self.incoming_buffer._data) > LONGEST_FRAME:
             self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
             raise ProtocolError("a frame that is too long")
@@ -104,7 +117,7 @@ class ServerProtocol(Base):
     def _prepare_for_sending(self, frames: list[Frame]) -> None:
         for frame in frames:
             if type(frame) is RstStreamFrame:
-                self.resets += 1
+                self._count_reset()
         super()._prepare_for_sending(frames)
 
     def _receive_settings_frame(self, frame: SettingsFrame) -> tuple[list[Frame], list[Event]]:
@@ -116,8 +129,13 @@ class ServerProtocol(Base):
         return super()._receive_settings_frame(frame)
 
     def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
-        self.resets += 1
+        self._count_reset()
         return super()._receive_rst_stream_frame(frame)
+
+    def _count_reset(self) -> None:
+        self._calm.reset()
+        if self._receiving and self._calm.lost:
+            raise TooManyResets
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         if frame.error_code == NO_ERROR:

@@ -16,6 +16,8 @@ from egtunnel.ingress.http.pace import Pace
 from egtunnel.ingress.http.record import Record
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http2.grpc import is_grpc
+from egtunnel.ingress.http2.progress import Progress
+from egtunnel.ingress.http2.response_fields import response_fields
 from egtunnel.ingress.http2.stream_transport import StreamTransport
 from egtunnel.ingress.http2.websocket import Handshake
 from egtunnel.interfaces import Visitor
@@ -24,7 +26,6 @@ from egtunnel.splice import Half
 __all__ = ["IStreamConnection", "Stream"]
 
 CANCEL, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR = 8, 2, 0, 1
-_CONNECTION_FIELDS = frozenset([b"connection", b"upgrade", b"keep-alive", b"transfer-encoding", b"proxy-connection"])
 
 IStreamConnection = Any
 """``http2.connection.H2Connection``, which a stream knows as well as it is known by it."""
@@ -35,9 +36,8 @@ class Stream:
     """Both ends of one exchange as HTTP/2 sees them.
 
     What the response brings waits in ``_pending`` until the connection lets it out (``send``); more than ``buffer`` of
-    it pauses the exchange. ``moved`` is when the visitor last did something for this stream: sent some of the request,
-    or took some of the response. ``malformed``: the request is no HTTP; its answer ends with a reset. ``over``:
-    nothing more is to be sent.
+    it pauses the exchange. ``malformed``: the request is no HTTP; its answer ends with a reset. ``over``: nothing more
+    is to be sent. ``_lingering``: the response is complete, and what still comes of the request is thrown away.
     """
 
     __slots__ = (
@@ -52,17 +52,18 @@ class Stream:
         "_handshake",
         "_head",
         "_left",
+        "_lingering",
         "_mute",
         "_pace",
         "_paused",
         "_pending",
+        "_progress",
         "_size",
         "_stuck",
-        "_taken",
+        "_thrown",
         "_trailers",
         "id",
         "malformed",
-        "moved",
         "over",
         "queued",
         "record",
@@ -72,10 +73,10 @@ class Stream:
 
     def __init__(self, connection: IStreamConnection, number: int) -> None:
         self.id = number
-        self.moved = connection.site.clock.seconds()
         self.queued = self.request_ended = self.started = self.malformed = False
         self.record: Record | None = None
         self._connection = connection
+        self._progress = Progress(connection.site.limits, connection.site.clock)
         self._head: RequestHead | None = None
         self._pace: Pace | None = None
         self._exchange: Exchange | None = None
@@ -84,8 +85,8 @@ class Stream:
         self._fields: Fields | None = None
         self._trailers: Fields = []
         self._pending: deque[bytes | memoryview] = deque()
-        self._size = self._credit = self._stuck = self._got = self._taken = 0
-        self._blocked = self._paused = self._finished = self._left = self._mute = self.over = False
+        self._size = self._credit = self._stuck = self._got = self._thrown = 0
+        self._blocked = self._paused = self._finished = self._left = self._lingering = self._mute = self.over = False
 
     # -- the request
 
@@ -93,7 +94,7 @@ class Stream:
         """The head has come."""
         self._head = head
         if head.has_body and not is_grpc(head.fields):
-            self._pace = Pace(head, self._connection.site.limits, self.moved)
+            self._pace = Pace(head, self._connection.site.limits, self._progress.since)
         if head.upgrade:
             self._handshake = Handshake(self._connection.random_bytes)
             head.fields.append(self._handshake.key_field)
@@ -118,6 +119,9 @@ class Stream:
         if self._head is not None and self._head.length is not None and self._got > self._head.length:
             self.break_off()
             return
+        if self._lingering:
+            self._throw_away(counted)
+            return
         if self._blocked:
             self._stuck += counted
             self._connection.hold(counted)
@@ -127,6 +131,14 @@ class Stream:
         elif self._exchange is not None and data:
             self._exchange.body(data)
         self._give_credit()
+
+    def _throw_away(self, counted: int) -> None:
+        self._thrown += counted
+        self._credit += counted
+        if self._thrown > self._connection.site.limits.linger_bytes:
+            self.break_off(NO_ERROR)
+        else:
+            self._give_credit()
 
     def end_request(self, trailers: Fields) -> None:
         """The request is complete; a body of another length than it promised would mislead an HTTP/1 upstream."""
@@ -155,9 +167,10 @@ class Stream:
 
     def late(self, now: float) -> bool:
         """Whether the visitor sends its request too slowly, or takes too little of the response."""
+        if self._lingering:
+            return self._progress.lingered(now)
         if self._pending and not self.queued:
-            stuck: bool = now - self.moved >= self._connection.site.limits.stall
-            return stuck
+            return self._progress.stalled(now)
         waits = not (self.request_ended or self._blocked or self.started or self._exchange is None)
         return waits and self._pace is not None and now >= self._pace.until(answered=False)
 
@@ -166,12 +179,12 @@ class Stream:
     def send_informational(self, status: int, reason: bytes, fields: Fields) -> None:
         """Send it at once."""
         if not self.over:
-            self._connection.send_headers(self.id, _response(status, fields), False)
+            self._connection.send_headers(self.id, response_fields(status, fields), False)
 
     def send_head(self, status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
         """The head leaves with what follows it, so that one without a body ends the stream (as gRPC wants it)."""
         self.started = True
-        self._fields = _response(status, fields)
+        self._fields = response_fields(status, fields)
         if length is not None:
             self._fields.append((b"content-length", b"%d" % length))
         self._mute = bodiless or (self._head is not None and self._head.method == b"HEAD")
@@ -184,7 +197,7 @@ class Stream:
         if self._mute or self.over or not data:
             return
         if not self._pending:
-            self.moved = self._connection.site.clock.seconds()
+            self._progress.mark()
         self._pending.append(data)
         self._size += len(data)
         if self.record is not None:
@@ -216,7 +229,7 @@ class Stream:
         if self._handshake is None or not self._handshake.accepted(fields):
             self._reset(INTERNAL_ERROR)
             return half
-        self._fields = _response(200, [field for field in fields if field[0].lower() != b"sec-websocket-accept"])
+        self._fields = response_fields(200, [field for field in fields if field[0].lower() != b"sec-websocket-accept"])
         if self.record is not None:
             self.record.switched(200)
         self._connection.wake(self)
@@ -274,7 +287,7 @@ class Stream:
 
     def time_out(self) -> None:
         """The visitor did nothing for this stream for too long."""
-        self.break_off(CANCEL)
+        self.break_off(NO_ERROR if self._lingering else CANCEL)
 
     def break_off(self, code: int = PROTOCOL_ERROR) -> None:
         """Reset the stream, and let its upstream know: by default because the request is malformed."""
@@ -294,16 +307,8 @@ class Stream:
         else:
             self._pending.popleft()
         self._size -= len(piece)
-        self._note_taken(len(piece))
+        self._progress.took(len(piece), bool(self._pending))
         return piece
-
-    def _note_taken(self, size: int) -> None:
-        """A response that is taken by the drop makes no progress: ``body_rate`` is meant for both directions."""
-        limits = self._connection.site.limits
-        self._taken += size
-        if not self._pending or self._taken >= limits.body_rate * limits.stall:
-            self._taken = 0
-            self.moved = self._connection.site.clock.seconds()
 
     def _drained(self) -> None:
         if self._paused and self._size < self._connection.limits.buffer // 2:
@@ -328,7 +333,10 @@ class Stream:
             self._connection.send_data(self.id, b"", True)
 
     def _response_left(self) -> bool:
-        """The response is complete; what else the visitor has to say is of no use (RFC 9113 section 8.1)."""
+        """The response is complete; what else the visitor has to say is of no use (RFC 9113 section 8.1).
+
+        It has its time to notice that by itself: some programs take a reset for an error, whatever its code.
+        """
         self._left = True
         self._finished = False
         self._log(complete=True)
@@ -337,8 +345,8 @@ class Stream:
         elif self.malformed:
             self.request_ended = True
         elif not self.request_ended:
-            self._connection.reset_stream(self.id, NO_ERROR)
-            self.request_ended = True
+            self._lingering = True
+            self._progress.mark()
         self._look_whether_over()
         return False
 
@@ -384,13 +392,3 @@ class Stream:
         record, self.record = self.record, None
         if record is not None:
             record.over(complete)
-
-
-def _response(status: int, fields: Fields) -> Fields:
-    """A response's header section (RFC 9113 section 8.3.2)."""
-    section: Fields = [(b":status", b"%d" % status)]
-    for name, value in fields:
-        lower = name.lower()
-        if lower not in _CONNECTION_FIELDS:
-            section.append((lower, value.strip(b" \t")))
-    return section

@@ -23,7 +23,7 @@ from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import Refusal, RequestRefused
 from egtunnel.ingress.http2.calm import Calm
 from egtunnel.ingress.http2.grpc import is_grpc
-from egtunnel.ingress.http2.protocol import ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM, goaway
+from egtunnel.ingress.http2.protocol import NO_ERROR, REFUSED_STREAM, goaway
 from egtunnel.ingress.http2.upstream_answer import Answer
 from egtunnel.ingress.http2.upstream_limits import H2UpstreamLimits
 from egtunnel.ingress.http2.upstream_protocol import ClientProtocol, NotHTTP2
@@ -49,7 +49,6 @@ class H2Upstream:
     __slots__ = (
         "_answer",
         "_awaited",
-        "_calm",
         "_deadline",
         "_domain",
         "_ended_by_us",
@@ -85,8 +84,7 @@ class H2Upstream:
         self._limits = limits
         self._domain = domain
         self._widths = widths or H2UpstreamLimits()
-        self._protocol = ClientProtocol(self._widths, limits.response_head)
-        self._calm = Calm(self._widths.visitor, clock)
+        self._protocol = ClientProtocol(self._widths, limits.response_head, Calm(self._widths.visitor, clock))
         self._deadline = Deadline(clock, self._too_slow)
         self._exchange: Any = None
         self._answer = Answer(False, domain, limits)
@@ -194,10 +192,6 @@ class H2Upstream:
             self._react(event)
             if self._ended_by_us or self._lost:
                 return
-        if not self._calm.bears(self._protocol.resets, happened):
-            self._complain("sends too many frames that carry nothing")
-            self._break(UpstreamBroke("the upstream sends too much"), goaway(0, ENHANCE_YOUR_CALM))
-            return
         self._write()
 
     def _react(self, event: events.Event) -> None:

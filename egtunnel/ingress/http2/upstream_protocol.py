@@ -12,6 +12,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
+from egtunnel.ingress.http2.calm import Calm
 from egtunnel.ingress.http2.upstream_limits import H2UpstreamLimits
 
 __all__ = ["ClientProtocol", "NotHTTP2"]
@@ -29,12 +30,12 @@ class ClientProtocol(Base):
     """HTTP/2 on the client's side (RFC 9113), bytes in and events out; it takes no pushes.
 
     Headers come as they were sent: what a response may say is judged by ``upstream_fields``. ``greeted``: settings have
-    come. ``resets`` counts the RST_STREAM frames of both sides. Streams go on after a GOAWAY.
+    come. Too many resets, and frames that carry nothing, end it. Streams go on after a GOAWAY.
     """
 
     MAX_CLOSED_STREAMS = 100
 
-    def __init__(self, limits: H2UpstreamLimits, header_list: int) -> None:
+    def __init__(self, limits: H2UpstreamLimits, header_list: int, calm: Calm) -> None:
         config = H2Configuration(
             client_side=True,
             header_encoding=None,
@@ -45,7 +46,7 @@ class ClientProtocol(Base):
         )
         super().__init__(config)
         self.greeted = False
-        self.resets = 0
+        self._calm = calm
         self._first = b""
         self._going = False
         self._limits = limits
@@ -82,6 +83,9 @@ class ClientProtocol(Base):
             self._too_much(ErrorCodes.FRAME_SIZE_ERROR, "a frame that is too long")
         if buffer._headers_buffer and sum(len(f.data) for f in buffer._headers_buffer) > self._limits.header_block:
             self._too_much(ErrorCodes.ENHANCE_YOUR_CALM, "a header block that is too long")
+        self._calm.note(events)
+        if self._calm.lost:
+            self._too_much(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
         return events
 
     def is_open(self, number: int) -> bool:
@@ -102,7 +106,7 @@ class ClientProtocol(Base):
     def _prepare_for_sending(self, frames: list[Frame]) -> None:
         for frame in frames:
             if type(frame) is RstStreamFrame:
-                self.resets += 1
+                self._calm.reset()
         super()._prepare_for_sending(frames)
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
@@ -122,7 +126,7 @@ class ClientProtocol(Base):
         return super()._receive_settings_frame(frame)
 
     def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
-        self.resets += 1
+        self._calm.reset()
         return super()._receive_rst_stream_frame(frame)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
