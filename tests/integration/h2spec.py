@@ -14,7 +14,7 @@ import attrs
 
 __all__ = ["Judgement", "SuiteMissing", "install", "judge"]
 
-PACKAGE = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
+PACKAGE = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 PLACES = f"{os.environ.get('PATH', '')}:/usr/local/go/bin:{Path.home()}/go/bin"
 SLOWEST = 300.0
 """Seconds, to install it or to run it."""

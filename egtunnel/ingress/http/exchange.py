@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from egtunnel.errors import EgtunnelError, UpstreamBroke, UpstreamSlow
+from egtunnel.errors import ChannelClosed, EgtunnelError, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
 from egtunnel.ingress.http.onward import Onward
@@ -21,7 +21,7 @@ from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.site import Site
 from egtunnel.ingress.http.upstream import Upstream
 from egtunnel.interfaces import ITunnel, Visitor
-from egtunnel.splice import join
+from egtunnel.splice import abort, join
 
 __all__ = ["Exchange"]
 
@@ -292,6 +292,9 @@ class Exchange:
         far, rest = upstream.become_half()
         if self._responder.record is not None:
             self._responder.record.follow(far)
+        if near.lost:
+            abort(far.transport, ChannelClosed())
+            return
         if rest:
             far.dataReceived(rest)
         join(near, far)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from zope.interface import implementer
@@ -14,8 +13,10 @@ from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.local import NO_LINK
 from egtunnel.ingress.http.pace import Pace
 from egtunnel.ingress.http.record import Record
+from egtunnel.ingress.http.refusals import BROKE
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http2.grpc import is_grpc
+from egtunnel.ingress.http2.pieces import Pieces
 from egtunnel.ingress.http2.progress import Progress
 from egtunnel.ingress.http2.response_fields import response_fields
 from egtunnel.ingress.http2.stream_transport import StreamTransport
@@ -58,7 +59,6 @@ class Stream:
         "_paused",
         "_pending",
         "_progress",
-        "_size",
         "_stuck",
         "_thrown",
         "_trailers",
@@ -84,8 +84,8 @@ class Stream:
         self._handshake: Handshake | None = None
         self._fields: Fields | None = None
         self._trailers: Fields = []
-        self._pending: deque[bytes | memoryview] = deque()
-        self._size = self._credit = self._stuck = self._got = self._thrown = 0
+        self._pending = Pieces()
+        self._credit = self._stuck = self._got = self._thrown = 0
         self._blocked = self._paused = self._finished = self._left = self._lingering = self._mute = self.over = False
 
     # -- the request
@@ -183,6 +183,9 @@ class Stream:
 
     def send_head(self, status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
         """The head leaves with what follows it, so that one without a body ends the stream (as gRPC wants it)."""
+        if self._exchange is not None and self._handshake is not None and 200 <= status < 300:
+            self._refuse_handshake()
+            return
         self.started = True
         self._fields = response_fields(status, fields)
         if length is not None:
@@ -192,18 +195,24 @@ class Stream:
             self.record.head_sent(status, fields)
         self._connection.wake(self)
 
+    def _refuse_handshake(self) -> None:
+        """To a CONNECT any 2xx would say that the WebSocket is open (RFC 8441 section 5); in HTTP/1 only 101 does."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        self._connection.dispatch.refuse(BROKE, self, self._head)
+
     def send_body(self, data: bytes) -> None:
         """Queue a piece; to HEAD nothing."""
         if self._mute or self.over or not data:
             return
         if not self._pending:
             self._progress.mark()
-        self._pending.append(data)
-        self._size += len(data)
+        self._pending.add(data)
         if self.record is not None:
             self.record.sent += len(data)
         self._connection.wake(self)
-        if not self._paused and self._size > self._connection.limits.buffer:
+        if not self._paused and self._pending.size > self._connection.limits.buffer:
             self._paused = True
             self._hold_back(True)
 
@@ -299,19 +308,12 @@ class Stream:
     # --
 
     def _next_piece(self, room: int) -> bytes | memoryview:
-        piece = self._pending[0]
-        if len(piece) > room:
-            view = memoryview(piece)
-            self._pending[0] = view[room:]
-            piece = view[:room]
-        else:
-            self._pending.popleft()
-        self._size -= len(piece)
+        piece = self._pending.take(room)
         self._progress.took(len(piece), bool(self._pending))
         return piece
 
     def _drained(self) -> None:
-        if self._paused and self._size < self._connection.limits.buffer // 2:
+        if self._paused and self._pending.size < self._connection.limits.buffer // 2:
             self._paused = False
             self._hold_back(False)
 
@@ -372,7 +374,6 @@ class Stream:
 
     def _drop(self) -> None:
         self._pending.clear()
-        self._size = 0
         self._unstick()
 
     def _unstick(self) -> None:

@@ -18,19 +18,22 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame
+from hpack import Encoder
+from hyperframe.frame import Frame, HeadersFrame, RstStreamFrame
 
 from egtunnel.ingress.http.ingress import SiteSettings
 from egtunnel.ingress.http2.limits import H2Limits
 from egtunnel.ingress.peer import Peer
 from tests.ingress.http.world import Pipe, World
 
-__all__ = ["GET", "POST", "Caller", "Fields", "call", "told", "world_of"]
+__all__ = ["GET", "POST", "SECTION", "Caller", "Fields", "call", "told", "world_of"]
 
 Fields = list[tuple[bytes, bytes]]
 
 GET: Fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"app.relay.test"), (b":path", b"/")]
 POST: Fields = [(b":method", b"POST"), *GET[1:]]
+SECTION: bytes = Encoder().encode([(name.decode(), value.decode(), True) for name, value in GET])
+"""``GET`` compressed, for bare frames; it leaves no trace in the table of fields."""
 
 
 def world_of(limits: H2Limits | None = None, **http: Any) -> World:
@@ -137,6 +140,15 @@ class Caller:
     def gone(self) -> int | None:
         """The code of the GOAWAY with which the connection ended; None: it goes on."""
         return self.goaway[-1][0] if self.goaway and (self.pipe.write_ended or self.pipe.lost) else None
+
+    def refused(self, number: int) -> int | None:
+        """Send a request that the library would not send; the code with which it is reset."""
+        self.send()
+        self.pipe.send(HeadersFrame(number, SECTION, flags=["END_HEADERS", "END_STREAM"]).serialize())
+        self.world.clock.advance(0)
+        said = self.pipe.take()
+        codes = [code for code in range(16) if RstStreamFrame(number, error_code=code).serialize() in said]
+        return codes[0] if codes else None
 
     # -- requests
 
