@@ -16,6 +16,7 @@ __all__ = ["tune", "write_now"]
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 """Linux and macOS have it."""
+_INTERNET = frozenset({socket.AF_INET, socket.AF_INET6})
 PLAIN = frozenset({Client, Server})
 SMALL = 16_384
 """Longer writes are bulk, bytes: they gain more by being sent several at once than by being sent at once."""
@@ -36,7 +37,7 @@ def tune(transport: Any, unsent: int = UNSENT) -> None:
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
         below: socket.socket | None = getattr(transport, "socket", None)
-        if unsent and below is not None and _NOTSENT_LOWAT is not None:
+        if unsent and below is not None and below.family in _INTERNET and _NOTSENT_LOWAT is not None:
             below.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent)
 
 

@@ -173,3 +173,12 @@ def test_any_other_transport_is_simply_written_to() -> None:
     transport = StringTransport()
     write_now(transport, b"plain")
     assert transport.value() == b"plain"
+
+
+def test_a_unix_socket_is_left_alone() -> None:
+    """It knows none of TCP's options, and says so with an error."""
+    near, far = socket.socketpair(socket.AF_UNIX)
+    with near, far:
+        tune(Reached(near))
+        with pytest.raises(OSError, match="not supported"):
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)

@@ -96,7 +96,7 @@ class Egtunnel:
         """The options of egrelay."""
         tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
         # All visitors of a benchmark come from one address.
-        limits = ["--max-per-address", "20000"]
+        limits = ["--max-per-address", "20000", "--max-handshake-rate", "20000"]
         tls = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)] if self.encrypts else []
         return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits, *tls]
 

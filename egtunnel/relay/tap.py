@@ -150,6 +150,7 @@ class Options(ConfiguredOptions):
         parameter("write-timeout", 60.0, "seconds a visitor may read nothing of an answer", number(0.1, 86_400)),
         parameter("response-timeout", 60.0, "seconds a service has to start its answer", number(0.1, 3600)),
         parameter("max-handshakes", 512, "unfinished TLS handshakes at once", whole_number(1, 100_000)),
+        parameter("max-handshake-rate", 1000, "new TLS handshakes a second", whole_number(1, 1_000_000)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
     ]
@@ -205,7 +206,9 @@ class Options(ConfiguredOptions):
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
             session=SessionLimits(mux=MuxLimits(channels=self["max-channels"])),
-            tls=TLSLimits(handshake=self["tls-timeout"], handshakes=self["max-handshakes"]),
+            tls=TLSLimits(
+                handshake=self["tls-timeout"], handshakes=self["max-handshakes"], rate=self["max-handshake-rate"]
+            ),
             waiting=WaitingLimits(hold=self["hold"]),
             memory=self["memory"] * MIB,
             session_memory=self["session-memory"] * MIB,

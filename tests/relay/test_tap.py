@@ -75,6 +75,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "max-per-address": ("3", lambda s: s.limits.front.per_address == 3),
         "tls-timeout": ("13", lambda s: s.limits.tls.handshake == 13),
         "max-handshakes": ("14", lambda s: s.limits.tls.handshakes == 14),
+        "max-handshake-rate": ("16", lambda s: s.limits.tls.rate == 16),
         "body-timeout": ("11", lambda s: s.limits.http.body_wait == 11),
         "min-body-rate": ("100", lambda s: s.limits.http.body_rate == 100),
         "write-timeout": ("12", lambda s: s.limits.http.stall == 12),
