@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.errors import EgtunnelError
+from egtunnel.errors import EgtunnelError, LinkLost
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
 from egtunnel.session.messages import Message
@@ -87,7 +87,7 @@ class Recorder(Protocol):
 class Side:
     """One session and what it told."""
 
-    def __init__(self, role: Role, clock: Clock, limits: SessionLimits, budget: Budget) -> None:
+    def __init__(self, role: Role, clock: Clock, limits: SessionLimits, budget: Budget, secret: str) -> None:
         self.opened: list[tuple[ChannelTransport, dict[str, Any]]] = []
         self.messages: list[Message] = []
         self.ends: list[EgtunnelError] = []
@@ -98,21 +98,27 @@ class Side:
             limits=limits,
             budget=budget,
             id=role.name.lower(),
+            secret=secret,
             on_open=lambda channel, metadata: self.opened.append((channel, metadata)),
             on_message=self.messages.append,
             on_closed=self.ends.append,
         )
         self.session.attach(self.link)
 
+    @property
+    def waiting(self) -> int:
+        """The bytes that wait in channels: not those that left and are not acknowledged."""
+        return self.session.budget.held - self.session.mux.outbound.replay.held
+
 
 class SessionPair:
     """A relay's and a client's session over one memory link."""
 
-    def __init__(self, limits: SessionLimits | None = None, budget: int = 1 << 26) -> None:
+    def __init__(self, limits: SessionLimits | None = None, budget: int = 1 << 26, secret: str = "") -> None:
         self.clock = Clock()
         limits = limits or SessionLimits()
-        self.relay = Side(Role.RELAY, self.clock, limits, Budget(budget))
-        self.client = Side(Role.CLIENT, self.clock, limits, Budget(budget))
+        self.relay = Side(Role.RELAY, self.clock, limits, Budget(budget), secret)
+        self.client = Side(Role.CLIENT, self.clock, limits, Budget(budget), secret)
         self.carry()
 
     def carry(self) -> None:
@@ -135,6 +141,17 @@ class SessionPair:
         for side in (self.relay, self.client):
             if side.link.receiver is not None:
                 side.link.receiver.link_lost("cut")
+
+    def join(self) -> None:
+        """A new link for both, after whatever happened to the old one."""
+        relay, client = self.relay.session, self.client.session
+        client.leave(LinkLost("for a new one"))
+        relay.resume(client.position)
+        client.resume(relay.position)
+        for side in (self.relay, self.client):
+            side.link = MemoryLink()
+            side.session.attach(side.link)
+        self.carry()
 
     def channel(
         self, protocol: Callable[[], Protocol] = Recorder

@@ -24,14 +24,16 @@ FORGET = 0.9
 class Flight:
     """The bytes between what was sent and what the peer has acknowledged, and the limit on them.
 
+    ``most`` is the limit of limits, for frames of any type: all that is under way is kept to be sent again (``Replay``).
     ``floor`` is the limit on short paths and at the start. On longer ones the limit is ``GAIN`` times bandwidth x
     delay, the bandwidth being measured from ACK to ACK over a round trip at least.
     """
 
-    __slots__ = ("_bandwidth", "_floor", "_mark", "_mark_time", "acked", "limit", "sent")
+    __slots__ = ("_bandwidth", "_floor", "_mark", "_mark_time", "_most", "acked", "limit", "sent")
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, most: int) -> None:
         self._floor = floor
+        self._most = most
         self._bandwidth = 0.0
         self._mark = 0
         self._mark_time = 0.0
@@ -41,7 +43,13 @@ class Flight:
 
     def room(self, urgent: bool) -> int:
         """How many bytes more may leave now; may be negative. ``urgent``: those of ``Turns.urgent``."""
-        return (STRETCH * self.limit if urgent else self.limit) - self.sent + self.acked
+        limit = STRETCH * self.limit if urgent else self.limit
+        return min(limit, self._most) - self.sent + self.acked
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may leave, not even frames other than DATA."""
+        return self.sent - self.acked >= self._most
 
     def acknowledge(self, position: int, now: float, round_trip: float) -> None:
         """The peer has everything up to ``position``; times in seconds. Raises FlowControlError if that cannot be."""

@@ -136,6 +136,12 @@ class FrameDecoder:
         """How many bytes of an unfinished frame are held."""
         return self._have
 
+    def drop(self) -> None:
+        """Forget an unfinished frame, of which the rest will not come."""
+        self._parts = []
+        self._have = 0
+        self._need = HEADER_SIZE
+
     def feed(self, data: bytes) -> tuple[list[Frame], FrameError | UnknownFrameType | None]:
         """The frames that ``data`` completes, and the fault that ended them, if any. Feed nothing after a fault."""
         if self._have:

@@ -17,7 +17,8 @@ class MuxLimits:
     ``channels``: open at once, both sides' together. ``unaccepted``: opened by us and not yet accepted.
     ``control``: bytes of frames other than DATA that wait to be sent. ``quantum``: bytes of DATA one channel sends in
     its turn while others wait. ``flight``: bytes under way on a short path (``Flight``); with fewer than ``ACK_EVERY``
-    the peer would never acknowledge any. Raises ValueError for limits that cannot work.
+    the peer would never acknowledge any. ``replay``: bytes under way on any path, which are kept until the peer has
+    acknowledged them; twice the longest frame at least. Raises ValueError for limits that cannot work.
     """
 
     channels: int = attrs.field(default=4096, validator=attrs.validators.ge(0))
@@ -27,3 +28,4 @@ class MuxLimits:
         default=32_768, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_PAYLOAD))
     )
     flight: int = attrs.field(default=73_728, validator=attrs.validators.ge(ACK_EVERY))
+    replay: int = attrs.field(default=8_388_608, validator=attrs.validators.ge(2 * MAX_PAYLOAD))

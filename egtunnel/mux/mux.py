@@ -69,7 +69,7 @@ class Mux:
         self.lingering: dict[int, Channel] = {}
         self.now = 0.0
         self.round_trip = 0.0
-        self.flight = Flight(limits.flight)
+        self.flight = Flight(limits.flight, limits.replay)
         self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
         self.going_away = False
         self._decoder = FrameDecoder()
@@ -116,10 +116,8 @@ class Mux:
             self._faulted = True
             events.append(Faulted(fault))
             return events
-        position = self._decoder.consumed - self._uncounted
-        if position - self._told >= ACK_EVERY:
-            self._told = position
-            self.outbound.acknowledge(position)
+        if self.position - self._told >= ACK_EVERY:
+            self._acknowledge()
         if self.budget.exceeded:
             self._shed(events)
         return events
@@ -128,6 +126,17 @@ class Mux:
     def mid_frame(self) -> bool:
         """Whether the bytes so far end within a frame; on a WebSocket a message may not."""
         return self._decoder.pending > 0
+
+    @property
+    def position(self) -> int:
+        """How far the peer's counted frames have been read, bytes."""
+        return self._decoder.consumed - self._uncounted
+
+    def _acknowledge(self) -> None:
+        position = self.position
+        if position != self._told:
+            self._told = position
+            self.outbound.acknowledge(position)
 
     def _shed(self, events: list[Event]) -> None:
         """Reset the channels that hold the most until the budget is kept; a last resort.
@@ -230,7 +239,9 @@ class Mux:
         return None
 
     def _peer_acked(self, frame: Frame) -> Event | None:
-        self.flight.acknowledge(U64.unpack(frame.payload)[0], self.now, self.round_trip)
+        (position,) = U64.unpack(frame.payload)
+        self.flight.acknowledge(position, self.now, self.round_trip)
+        self.outbound.replay.acknowledge(position)
         return None
 
     def _peer_left(self, frame: Frame) -> Event | None:
@@ -321,13 +332,32 @@ class Mux:
         self.outbound.control(fitting(FrameType.MESSAGE, 0, payload))
 
     def ping(self, payload: bytes) -> None:
-        """Ask for a PONG with these 8 bytes."""
+        """Ask for a PONG with these 8 bytes; and, as the link is idle, tell how far we have read."""
+        self._acknowledge()
         self.outbound.uncounted(fitting(FrameType.PING, 0, payload))
 
     def go_away(self, code: int, text: str) -> None:
         """Take no new channels and tell the peer why."""
         self.going_away = True
         self.outbound.uncounted(encode(FrameType.GOAWAY, 0, U32_U16.pack(self._last_peer_id, code) + clip(text)))
+
+    # -- the next link
+
+    def detach(self) -> None:
+        """The link is gone: what was on its way, and half a frame that came, are gone with it."""
+        self._decoder.drop()
+        self.outbound.detached()
+
+    def resume(self, position: int) -> None:
+        """Go on over a new link: the peer has read our counted frames up to ``position`` and gets the others again.
+
+        The peer knows our ``position``, too. Raises FlowControlError if it cannot have read so far, or reads from
+        there what it has acknowledged before.
+        """
+        self.detach()
+        self.flight.acknowledge(position, self.now, self.round_trip)
+        self.outbound.replay.rewind(position)
+        self._told = self.position
 
     # -- frames out
 

@@ -9,6 +9,7 @@ from egtunnel.mux.budget import Budget
 from egtunnel.mux.channel import Channel, ChannelState
 from egtunnel.mux.flight import Flight
 from egtunnel.mux.frames import FIN, HEADER_SIZE, MAX_PAYLOAD, MAX_REASON, U16, U32, U64, FrameType, encode, header
+from egtunnel.mux.replay import Replay
 from egtunnel.mux.turns import Turns
 
 __all__ = ["Outbound", "clip"]
@@ -24,7 +25,7 @@ class Outbound:
 
     ``most_control`` bounds the bytes of frames other than DATA that wait; ``quantum`` is what one channel sends in its
     turn while others wait. ``served`` lists the channels that sent DATA in the last ``take``. ``on_fin`` is
-    told when a channel's FIN has left. ``flooded``: the peer makes us answer and reads nothing.
+    told when a channel's FIN has left. ``replay`` keeps what has left. ``flooded``: the peer makes us answer and reads nothing.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Outbound:
     ) -> None:
         self.turns = Turns()
         self.flight = flight
+        self.replay = Replay(budget)
         self.flooded = False
         self.served: list[Channel] = []
         self._budget = budget
@@ -47,10 +49,10 @@ class Outbound:
     def __bool__(self) -> bool:
         """Whether anything can leave now."""
         return bool(
-            self._control
-            or self._credits
-            or self._uncounted
+            self._uncounted
             or self._ack is not None
+            or self.replay
+            or ((self._control or self._credits) and not self.flight.full)
             or (self.turns and self.flight.room(self.turns.urgent) > 0)
         )
 
@@ -93,20 +95,28 @@ class Outbound:
 
     def take(self, limit: int) -> list[bytes | memoryview]:
         """Whole frames as pieces to be joined, DATA among them up to about ``limit`` bytes."""
-        if self._credits:
-            self._queue_credits()
-        flight = self.flight
-        pieces = self._uncounted
-        self._uncounted = []
+        first = self._uncounted
+        if first:
+            self._uncounted = []
         if self._ack is not None:
-            pieces.append(encode(FrameType.ACK, 0, U64.pack(self._ack)))
+            first.append(encode(FrameType.ACK, 0, U64.pack(self._ack)))
             self._ack = None
-        if self._control:
-            pieces += self._control
-            flight.sent += sum(map(len, self._control))
-            self._control.clear()
-            self._control_size = 0
         self.served.clear()
+        pieces = self.replay.take(limit) if self.replay else self._counted(limit)
+        return first + pieces if first else pieces
+
+    def _counted(self, limit: int) -> list[bytes | memoryview]:
+        """New frames of the counted types; they are kept."""
+        flight = self.flight
+        start = flight.sent
+        pieces: list[bytes | memoryview] = []
+        if not flight.full:
+            if self._credits:
+                self._queue_credits()
+            if self._control:
+                pieces, self._control = self._control, pieces
+                flight.sent += sum(map(len, pieces))
+                self._control_size = 0
         turns = self.turns
         while limit > 0 and turns and flight.room(turns.urgent) > 0:
             channel = turns.next()
@@ -114,7 +124,14 @@ class Outbound:
                 size = min(channel.queued, channel.send.credit, self._quantum if turns else MAX_PAYLOAD)
                 limit -= size + HEADER_SIZE
                 self._send(channel, size, pieces)
+        if pieces:
+            self.replay.keep(pieces, flight.sent - start, flight.sent)
         return pieces
+
+    def detached(self) -> None:
+        """The link is gone, and with it all frames that are not counted."""
+        self._uncounted = []
+        self._ack = None
 
     def _send(self, channel: Channel, size: int, pieces: list[bytes | memoryview]) -> None:
         channel.send.spend(size)

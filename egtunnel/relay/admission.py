@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hmac import compare_digest
+from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from egtunnel.errors import EgtunnelError, HandshakeError, OverLimit, Refused, Superseded
+from egtunnel.errors import EgtunnelError, FlowControlError, HandshakeError, OverLimit, Refused, Superseded
 from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.mux.frames import U32_U16, FrameDecoder, FrameType
 from egtunnel.mux.frames import encode as encode_frame
@@ -54,6 +56,7 @@ class Door:
         self.clock = clock
         self.sessions: dict[Owner, Session] = {}
         self.waiting: set[Admission] = set()
+        self._welcomes: dict[Session, Welcome] = {}
         self._tokens = tokens
         self._admitted = admitted
 
@@ -75,11 +78,14 @@ class Door:
         if CLIENT_ID.fullmatch(hello.client_id) is None:
             raise HandshakeError("hello.client_id is not what the protocol asks for")
         owner = Owner(token, hello.client_id)
+        if self._resumed(owner, link, hello):
+            return
         self._supersede(owner)
         if len(self.sessions) >= self.limits.clients:
             raise Refused("full", "the relay has as many clients as it takes", retry=True, after=self.limits.after)
         session, welcome = self._admitted(self, owner, hello)
         self.sessions[owner] = session
+        self._welcomes[session] = welcome
         self.log.info(
             "admitted client {client} ({agent}) from {peer} as session {session}",
             client=owner.client,
@@ -92,6 +98,7 @@ class Door:
 
     def gone(self, owner: Owner, session: Session, error: EgtunnelError) -> None:
         """A session is over."""
+        self._welcomes.pop(session, None)
         if self.sessions.get(owner) is session:
             del self.sessions[owner]
         self.log.info(
@@ -109,6 +116,22 @@ class Door:
             admission.end(error)
         for session in list(self.sessions.values()):
             session.close(error)
+
+    def _resumed(self, owner: Owner, link: ILink, hello: Hello) -> bool:
+        """Whether the session that the hello names goes on over this link; if not, a new one is made."""
+        wanted = read_resume(hello.resume)
+        session = self.sessions.get(owner)
+        if wanted is None or session is None or not wanted.opens(session):
+            return False
+        try:
+            session.resume(wanted.position)
+        except FlowControlError as error:
+            self.log.info("session {session} cannot go on: {text}", session=session.id, text=error.text)
+            return False
+        self.log.info("session {session} goes on, from {peer}", session=session.id, peer=link.peer)
+        link.send([message_frame(attrs.evolve(self._welcomes[session], resumed=session.position))])
+        session.attach(link)
+        return True
 
     def _supersede(self, owner: Owner) -> None:
         ghost = self.sessions.get(owner)
@@ -183,6 +206,30 @@ def read_hello(data: bytes, size: int) -> Hello:
     if not isinstance(message, Hello):
         raise HandshakeError("the first message has to be a hello")
     return message
+
+
+@attrs.frozen
+class Resume:
+    """What a hello says of the session that is to go on."""
+
+    session: str
+    secret: str = attrs.field(repr=False)
+    position: int
+
+    def opens(self, session: Session) -> bool:
+        """Whether it names this session and knows its secret; compared in constant time."""
+        known = compare_digest(self.secret.encode("utf-8", "surrogatepass"), session.secret.encode())
+        return known and bool(session.secret) and self.session == session.id
+
+
+def read_resume(members: dict[str, Any] | None) -> Resume | None:
+    """``hello.resume``; None: there is none. Raises HandshakeError if it is not what the protocol asks for."""
+    if members is None:
+        return None
+    session, secret, position = (members.get(name) for name in ("session", "secret", "position"))
+    if not (isinstance(session, str) and isinstance(secret, str) and type(position) is int and 0 <= position < 2**63):
+        raise HandshakeError("hello.resume is not what the protocol asks for")
+    return Resume(session, secret, position)
 
 
 def message_frame(message: Message) -> bytes:

@@ -63,6 +63,10 @@ class Claims:
         else:
             self._session.send(Notice(f"the relay does not expect a message {message.type[:100]!r}"))
 
+    def back(self) -> None:
+        """The session has a link again: who waited for it comes in."""
+        self._table.back([tunnel for tunnel in self.tunnels.values() if tunnel.session is self._session])
+
     def closed(self) -> None:
         """The session is over; its tunnels wait for the client's return."""
         tunnels, self.tunnels = self.tunnels, {}

@@ -212,6 +212,7 @@ class Relay(MultiService):
             limits=limits.session,
             budget=Budget(limits.session_memory, self.budget),
             id=self._random_text(),
+            secret=self._random_text() + self._random_text(),
             on_open=_no_channels,
         )
         claims = Claims(session, owner, self.tunnels, settings.addresses, limits.claims)
@@ -221,11 +222,14 @@ class Relay(MultiService):
             door.gone(owner, session, error)
 
         session.on_message = claims.message
+        session.on_back = claims.back
         session.on_closed = closed
         return session, Welcome(
             session_id=session.id,
             domain=settings.addresses.domain,
             heartbeat=limits.session.heartbeat,
+            resume_secret=session.secret,
+            resume_window=limits.session.resume,
             limits={"tunnels": limits.claims.tunnels, "channels": limits.session.mux.channels},
         )
 

@@ -57,7 +57,7 @@ class TunnelEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Fails with ClientAway, LinkLost or TooManyChannels."""
-        if self._tunnel.session is not None:
+        if self._tunnel.session is not None and self._tunnel.session.online:
             return self._open(protocolFactory)
         waiting: Deferred[Any] = self._tunnel.room.wait(self._tunnel)
         return waiting.addCallback(lambda _: self._open(protocolFactory))
@@ -164,6 +164,11 @@ class TunnelTable:
                 tunnel.session = None
                 self.reservations.leave(tunnel.place, now, bound=True)
         self.on_change()
+
+    def back(self, tunnels: list[Tunnel]) -> None:
+        """The session that serves these has a link again."""
+        for tunnel in tunnels:
+            self._room.let_in(tunnel)
 
     def restore(self) -> None:
         """Put up the tunnels that stood when the reservations were written down; their owners are away."""

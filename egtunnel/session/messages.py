@@ -38,7 +38,11 @@ MAX_EDIT_TEXT = 4096
 
 @attrs.frozen
 class Hello:
-    """The client's first message: who it is and what it can do."""
+    """The client's first message: who it is and what it can do.
+
+    ``resume``: the session that is to go on over this link: ``session`` (its id), ``secret``, and ``position``, how far
+    the client has read the relay's counted frames.
+    """
 
     type: ClassVar[str] = "hello"
 
@@ -51,7 +55,11 @@ class Hello:
 
 @attrs.frozen
 class Welcome:
-    """The relay's answer to a hello it accepts. ``heartbeat`` is in seconds."""
+    """The relay's answer to a hello it accepts. ``heartbeat`` is in seconds.
+
+    ``resumed``: the session of the hello goes on, and the relay has read the client's counted frames up to here; None:
+    this is a new session. ``resume_secret`` lets it go on over another link, within ``resume_window`` seconds.
+    """
 
     type: ClassVar[str] = "welcome"
 
@@ -59,6 +67,8 @@ class Welcome:
     domain: str = ""
     heartbeat: float = 15.0
     resume_secret: str = attrs.field(default="", repr=False)
+    resume_window: float = 0.0
+    resumed: int | None = None
     limits: dict[str, Any] = attrs.field(factory=dict)
 
 

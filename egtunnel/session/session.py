@@ -8,7 +8,7 @@ from struct import Struct
 from typing import Any
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -52,13 +52,15 @@ DRIFT = 1.25
 class SessionLimits:
     """Limits and times of a session. Times in seconds, sizes in bytes.
 
-    ``batch``: bytes of DATA put into one message of the link.
+    ``batch``: bytes of DATA put into one message of the link. ``resume``: how long a session without a link waits for
+    its next one; 0: not at all.
     """
 
     mux: MuxLimits = attrs.field(factory=MuxLimits)
     heartbeat: float = 15.0
     patience: float = 10.0
     batch: int = 131_072
+    resume: float = 60.0
 
 
 def _ignore(*_: Any) -> None:
@@ -70,7 +72,10 @@ class Session:
     """One side of a session.
 
     ``on_open(channel, metadata)`` is told of each channel the peer opens, ``on_message(message)`` of each control
-    message, ``on_closed(error)``, once, that the session is over. All three may be set later.
+    message, ``on_closed(error)``, once, that the session is over; ``on_away(error)`` that its link is gone and may come
+    back, ``on_back()`` that it has. All may be set later.
+
+    :param secret: what the client has to know to go on over another link; "": the session ends with its link.
     """
 
     log = Logger()
@@ -83,17 +88,21 @@ class Session:
         limits: SessionLimits,
         budget: Budget,
         id: str = "",
+        secret: str = "",
         on_open: Callable[[ChannelTransport, dict[str, Any]], None] = _ignore,
         on_message: Callable[[Message], None] = _ignore,
         on_closed: Callable[[EgtunnelError], None] = _ignore,
     ) -> None:
         self.id = id
+        self.secret = secret if limits.resume else ""
         self.limits = limits
         self.budget = budget
         self.mux = Mux(role, limits.mux, budget)
         self.on_open = on_open
         self.on_message = on_message
         self.on_closed = on_closed
+        self.on_away: Callable[[EgtunnelError], None] = _ignore
+        self.on_back: Callable[[], None] = _ignore
         self.round_trip: float | None = None
         self.closed: EgtunnelError | None = None
         self._clock = clock
@@ -101,6 +110,7 @@ class Session:
         self._link_full = False
         self._awake = False
         self._farewell: EgtunnelError | None = None
+        self._expiry: IDelayedCall | None = None
         self._pings: tuple[int, float] = (0, 0.0)
         self._keepalive = Keepalive(clock, self._ping, self._heartbeat_lost, limits.heartbeat, limits.patience)
 
@@ -117,13 +127,38 @@ class Session:
         return len(self.mux.channels)
 
     def attach(self, link: ILink) -> None:
-        """Carry this session over ``link`` from now on."""
+        """Carry this session over ``link`` from now on; for one that was away, after ``resume``."""
+        away, self._expiry = self._expiry, None
         self._link = link
         link.receiver = self
         link.admitted()
         self._keepalive.start()
         self._ping()
         self.wake()
+        if away is not None:
+            away.cancel()
+            self.on_back()
+
+    @property
+    def position(self) -> int:
+        """How far the peer's counted frames have been read, bytes."""
+        return self.mux.position
+
+    def leave(self, error: EgtunnelError) -> None:
+        """Give the link up, for another one or because it is as good as lost; the session ends if it cannot wait."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.abort()
+        self._away(error)
+
+    def resume(self, position: int) -> None:
+        """The peer is back and has read our counted frames up to ``position``; ``attach`` its new link next.
+
+        Raises FlowControlError if that cannot be; the session can wait for a better link then.
+        """
+        if self._link is not None:
+            self.leave(LinkLost("another link took over"))
+        self.mux.resume(position)
 
     def send(self, message: Message) -> None:
         """Send a control message."""
@@ -208,9 +243,12 @@ class Session:
         self._flush()
 
     def link_lost(self, reason: str) -> None:
-        """The link is gone, and in this version every channel with it."""
+        """The link is gone; unless it was ended on purpose, the session waits for the next one."""
         self._link = None
-        self._end(self._farewell or LinkLost(reason))
+        if self._farewell is not None:
+            self._end(self._farewell)
+        else:
+            self._away(LinkLost(reason))
 
     # -- events of the mux
 
@@ -273,11 +311,24 @@ class Session:
         self.wake()
 
     def _heartbeat_lost(self) -> None:
-        link = self._link
-        self._link = None
-        if link is not None:
-            link.abort()
-        self._end(HeartbeatLost())
+        self.leave(HeartbeatLost())
+
+    def _away(self, error: EgtunnelError) -> None:
+        """There is no link any more: stop, keep everything, and wait."""
+        if self.closed is not None or self._expiry is not None:
+            return
+        if not self.secret:
+            self._end(error)
+            return
+        self._keepalive.stop()
+        self._link_full = False
+        self.mux.detach()
+        self._expiry = self._clock.callLater(self.limits.resume, self._expired, error)
+        self.on_away(error)
+
+    def _expired(self, error: EgtunnelError) -> None:
+        self._expiry = None
+        self._end(error)
 
     def _end(self, error: EgtunnelError) -> None:
         if self.closed is not None:
@@ -285,9 +336,13 @@ class Session:
         self.closed = error
         self._link = None
         self._keepalive.stop()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         lost = LinkLost(error.text)
         for channel in list(self.mux.channels.values()):
             self.mux.reset(channel, lost)
             if channel.application is not None:
                 channel.application.was_reset(lost)
+        self.mux.outbound.replay.clear()
         self.on_closed(error)

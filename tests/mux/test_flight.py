@@ -11,6 +11,7 @@ from egtunnel.mux.windows import MAX_WINDOW
 from tests.mux.wire import a_mux, accepted, ack, data, fault_in, goaway, kinds, message, opened, ping, pong, sent
 
 FLOOR = 163_840
+MOST = 8_388_608
 
 
 def acks(mux: Mux) -> list[int]:
@@ -20,7 +21,7 @@ def acks(mux: Mux) -> list[int]:
 
 def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
     """The floor, which is enough on any short path."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     flight.sent = 100_000
     assert flight.room(urgent=False) == FLOOR - 100_000
     flight.acknowledge(60_000, 0.0, 0.0)
@@ -29,7 +30,7 @@ def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
 
 def test_for_what_is_urgent_the_limit_is_stretched() -> None:
     """A channel alone delays nobody, and a newcomer sends little."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     assert flight.room(urgent=False) == FLOOR
     assert flight.room(urgent=True) == STRETCH * FLOOR
 
@@ -53,7 +54,7 @@ def test_a_newcomer_need_not_wait_until_a_download_is_acknowledged() -> None:
 @pytest.mark.parametrize("position", [9, 101])
 def test_an_acknowledgement_cannot_go_back_nor_beyond_what_was_sent(position: int) -> None:
     """Both are the peer's fault, by name."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     flight.sent, flight.acked = 100, 10
     with pytest.raises(FlowControlError):
         flight.acknowledge(position, 0.0, 0.0)
@@ -61,7 +62,7 @@ def test_an_acknowledgement_cannot_go_back_nor_beyond_what_was_sent(position: in
 
 def test_on_a_long_path_the_limit_follows_bandwidth_times_delay() -> None:
     """8 MB/s over 125 ms is 1 MB; twice that may be under way."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     flight.sent = 10_000_000
     flight.acknowledge(1, 10.0, 0.125)
     flight.acknowledge(1_000_001, 10.125, 0.125)
@@ -70,7 +71,7 @@ def test_on_a_long_path_the_limit_follows_bandwidth_times_delay() -> None:
 
 def test_a_slower_measurement_lowers_the_limit_little_by_little_down_to_the_floor() -> None:
     """One quiet moment does not throw away what is known of the path."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     flight.sent = 10_000_000
     flight.acknowledge(1, 10.0, 0.125)
     flight.acknowledge(1_000_001, 10.125, 0.125)
@@ -84,7 +85,7 @@ def test_a_slower_measurement_lowers_the_limit_little_by_little_down_to_the_floo
 
 def test_on_a_short_path_the_limit_is_the_floor() -> None:
     """There more in flight would only stand in front of the next small request."""
-    flight = Flight(FLOOR)
+    flight = Flight(FLOOR, MOST)
     flight.sent = 10_000_000
     for turn in range(1, 10):
         flight.acknowledge(turn * 1_000_000, turn * 0.001, 0.001)

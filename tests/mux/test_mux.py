@@ -42,6 +42,7 @@ from tests.mux.wire import (
     pong,
     resetting,
     sent,
+    waiting,
 )
 
 
@@ -228,7 +229,7 @@ def test_a_reset_before_the_accept_is_a_refusal() -> None:
     sent(mux)
     assert mux.receive(resetting(channel.id, 9, b"no")) == [ChannelWasReset(channel, 9, "no")]
     assert channel.state is ChannelState.CLOSED
-    assert mux.budget.held == 0
+    assert waiting(mux) == 0
     assert sent(mux) == []
 
 
@@ -256,7 +257,7 @@ def test_what_is_asked_of_a_channel_that_is_over_is_nothing() -> None:
     mux.accept(channel)
     mux.reset(channel, ChannelClosed())
     assert sent(mux) == []
-    assert mux.budget.held == 0
+    assert waiting(mux) == 0
 
 
 def test_writing_after_the_end_is_our_own_fault() -> None:
@@ -302,7 +303,7 @@ def test_consuming_more_than_came_is_our_own_fault_and_changes_no_budget() -> No
     mux.receive(data(1, b"abc"))
     with pytest.raises(LocalProtocolError):
         mux.consumed(channel, 4)
-    assert mux.budget.held == 3
+    assert waiting(mux) == 3
 
 
 def test_the_ids_of_a_session_end_some_day() -> None:

@@ -7,7 +7,7 @@ from egtunnel.mux.frames import FIN, HEADER_SIZE, MAX_REASON, Frame, FrameType
 from egtunnel.mux.mux import Role
 from egtunnel.mux.outbound import clip
 from egtunnel.mux.windows import INITIAL_WINDOW, MAX_WINDOW
-from tests.mux.wire import a_mux, accepted, data, kinds, offered, opened, sent
+from tests.mux.wire import a_mux, accepted, data, kinds, offered, opened, sent, waiting
 
 
 def test_an_idle_mux_has_nothing_to_send() -> None:
@@ -144,7 +144,7 @@ def test_a_reset_drops_what_waits_and_says_why() -> None:
     mux.write(channel, b"never sent")
     mux.reset(channel, UpstreamRefused("nothing listens on port 8080"))
     assert sent(mux) == [Frame(FrameType.RESET, 0, channel.id, b"\x00\x09nothing listens on port 8080")]
-    assert mux.budget.held == 0
+    assert waiting(mux) == 0
 
 
 def test_a_reason_is_cut_between_characters() -> None:

@@ -96,6 +96,11 @@ def sent(mux: Mux, limit: int = ROOMY) -> list[Frame]:
     return frames
 
 
+def waiting(mux: Mux) -> int:
+    """The bytes held for what waits in channels: the rest of the budget is what left and is not acknowledged."""
+    return mux.budget.held - mux.outbound.replay.held
+
+
 def kinds(frames: list[Frame]) -> list[tuple[str, int]]:
     """What frames are, without their payload: type and channel."""
     return [(FrameType(frame.type).name, frame.channel) for frame in frames]

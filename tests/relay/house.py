@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from twisted.internet.task import Clock
 
-from egtunnel.errors import EgtunnelError
+from egtunnel.errors import EgtunnelError, LinkLost
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.frames import FrameDecoder, FrameType
 from egtunnel.relay.addresses import Addresses
@@ -38,7 +38,11 @@ class HouseLimits:
 class House:
     """Door, claims, table, reservations and waiting room, joined as in the composition root."""
 
-    def __init__(self, limits: HouseLimits | None = None, reservations: Reservations | None = None) -> None:
+    def __init__(
+        self, limits: HouseLimits | None = None, reservations: Reservations | None = None, secret: str = ""
+    ) -> None:
+        self.secret = secret
+        self.number = 0
         self.limits = limits or HouseLimits()
         self.clock = Clock()
         self.changes = 0
@@ -53,7 +57,15 @@ class House:
         self.changes += 1
 
     def _admitted(self, door: Door, owner: Owner, hello: Hello) -> tuple[Session, Welcome]:
-        session = Session(role=Role.RELAY, clock=self.clock, limits=SessionLimits(), budget=Budget(1 << 26), id="s")
+        self.number += 1
+        session = Session(
+            role=Role.RELAY,
+            clock=self.clock,
+            limits=SessionLimits(),
+            budget=Budget(1 << 26),
+            id=f"s{self.number}",
+            secret=self.secret and f"{self.secret} {self.number}",
+        )
         claims = Claims(session, owner, self.table, self.addresses, self.limits.claims)
 
         def closed(error: EgtunnelError) -> None:
@@ -62,7 +74,8 @@ class House:
 
         session.on_message = claims.message
         session.on_closed = closed
-        return session, Welcome(session_id=session.id)
+        session.on_back = claims.back
+        return session, Welcome(session_id=session.id, resume_secret=session.secret)
 
     def connect(self) -> MemoryClient:
         """A link that has not said anything."""
@@ -127,13 +140,16 @@ class MemoryClient:
 
     def enter(self) -> None:
         """Go on as a session, after the welcome."""
-        assert isinstance(self.answer(), Welcome)
+        welcome = self.answer()
+        assert isinstance(welcome, Welcome)
         self.near.sent.popleft()
         self.session = Session(
             role=Role.CLIENT,
             clock=self.house.clock,
             limits=SessionLimits(),
             budget=Budget(1 << 26),
+            id=welcome.session_id,
+            secret=welcome.resume_secret,
             on_open=lambda channel, metadata: self.opened.append((channel, metadata)),
             on_message=self.messages.append,
             on_closed=self.ends.append,
@@ -175,6 +191,25 @@ class MemoryClient:
         assert isinstance(answer, RefusedMessage), answer
         assert answer.tunnel == tunnel
         return answer
+
+    def resume(self, **wrong: Any) -> Welcome:
+        """Come back over a new link with what the session knows, or with something ``wrong``; returns the answer."""
+        session = self.session
+        assert session is not None
+        session.leave(LinkLost())
+        self.near, self.far = MemoryLink(), MemoryLink()
+        self.house.door.link(self.near)
+        wish = {"session": session.id, "secret": session.secret, "position": session.position, **wrong}
+        client_id = str(wish.pop("client_id", "one"))
+        self.say(Hello(token=TOKEN, client_id=client_id, resume=wish))
+        welcome = self.answer()
+        assert isinstance(welcome, Welcome), welcome
+        self.near.sent.popleft()
+        if welcome.resumed is not None:
+            session.resume(welcome.resumed)
+            session.attach(self.far)
+            self.house.carry()
+        return welcome
 
     def cut(self) -> None:
         """The link breaks."""

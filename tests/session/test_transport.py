@@ -63,14 +63,14 @@ class StreamTests(SynchronousTestCase):
             self.near.write(b"x" * 10_000)
             sent += 10_000
             self.pair.carry()
-        self.assertLessEqual(self.pair.client.session.budget.held, INITIAL_WINDOW)
-        self.assertLessEqual(self.pair.relay.session.budget.held, HIGH_WATER + 10_000)
+        self.assertLessEqual(self.pair.client.waiting, INITIAL_WINDOW)
+        self.assertLessEqual(self.pair.relay.waiting, HIGH_WATER + 10_000)
         self.assertEqual(self.far_app.received, b"")
         self.far.resumeProducing()
         self.pair.carry()
         self.assertTrue(gauge.running)
         self.assertEqual(len(self.far_app.received), sent)
-        self.assertEqual(self.pair.client.session.budget.held, 0)
+        self.assertEqual(self.pair.client.waiting, 0)
 
     def test_a_stalled_channel_stalls_itself_alone(self) -> None:
         """While one reader is paused for good, a sibling moves ten times the window."""
@@ -134,7 +134,7 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(len(self.far_app.received), 200_000)
         self.assertIsInstance(self.far_app.error, ConnectionDone)
         self.assertIsInstance(self.near_app.error, ConnectionDone)
-        self.assertEqual(self.pair.client.session.budget.held, 0)
+        self.assertEqual(self.pair.client.waiting, 0)
 
     def test_closing_waits_for_the_producer(self) -> None:
         """As in Twisted's own transports, a registered producer ends first."""
@@ -154,7 +154,7 @@ class StreamTests(SynchronousTestCase):
         self.assertIsInstance(self.near_app.error, UpstreamBroke)
         self.assertEqual(str(self.near_app.error), "it broke")
         self.assertIsInstance(self.far_app.error, UpstreamBroke)
-        self.assertEqual(self.pair.relay.session.budget.held, 0)
+        self.assertEqual(self.pair.relay.waiting, 0)
 
     def test_abort_is_a_reset_without_a_fault(self) -> None:
         """abortConnection tells the peer only that nobody wants the channel any more."""
