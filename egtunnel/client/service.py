@@ -19,6 +19,7 @@ from egtunnel import __version__
 from egtunnel.client.backoff import Backoff, BackoffLimits
 from egtunnel.client.calm import Calm
 from egtunnel.client.connection import Farewell, open_link, road
+from egtunnel.client.continuity import Continuity
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
 from egtunnel.client.greeting import GreetingLimits, greet, plain
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
@@ -29,9 +30,8 @@ from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visitors import Visitors
 from egtunnel.errors import ConfigurationError, EgtunnelError, Refused, ShuttingDown, Superseded
 from egtunnel.interfaces import ILink
-from egtunnel.mux.budget import Budget
 from egtunnel.session.messages import Hello, Welcome
-from egtunnel.session.session import Role, Session, SessionLimits
+from egtunnel.session.session import Session, SessionLimits
 from egtunnel.session.websocket import LinkLimits
 
 __all__ = ["Client", "ClientLimits"]
@@ -122,12 +122,23 @@ class Client(Service):
             number: offer.target.dialer(reactor, offer.trust, limits.dial)
             for number, offer in self.enrolment.offers.items()
         }
-        self._visitors = Visitors(self.enrolment.offers, dialers, say, reactor)
+        self._continuity = Continuity(
+            reactor,
+            limits.session,
+            limits.heartbeat,
+            limits.budget,
+            on_open=Visitors(self.enrolment.offers, dialers, say, reactor).opened,
+            begin=self.enrolment.begin,
+            end=self.enrolment.end,
+        )
         self._identity: Identity | None = None
         self._client_id = ""
-        self.session: Session | None = None
-        self._link: ILink | None = None
         self._loop: Deferred[None] = succeed(None)
+
+    @property
+    def session(self) -> Session | None:
+        """The session there is, with a link or waiting for one."""
+        return self._continuity.session
 
     @property
     def failures(self) -> int:
@@ -147,13 +158,14 @@ class Client(Service):
     def stopService(self) -> Deferred[None]:
         """Tell the relay, and stop; fires once the link is gone."""
         super().stopService()
-        session, link = self.session, self._link
+        session, link = self.session, self._continuity.link
         self._loop.cancel()
         farewell = Farewell()
-        if session is None or link is None or not session.online:
+        if session is not None:
+            session.close(ShuttingDown("the client is shutting down"))
+        if link is None:
             farewell.link_lost("there is none")
         else:
-            session.close(ShuttingDown("the client is shutting down"))
             link.receiver = farewell
             farewell.gone.addTimeout(self.limits.farewell, self._reactor).addErrback(_ignore)
         return farewell.gone.addCallback(self._release_identity)
@@ -191,40 +203,25 @@ class Client(Service):
         except EgtunnelError as error:
             self._tell_unless_fatal(error, f"cannot reach the relay at {self._relay.url}: ", "trying again")
             return error
-        end = await self._serve(link, welcome, rest)
+        if welcome.resumed is not None and self.session is not None:
+            self._say("connected again; what was under way goes on")
+        end = await self._continuity.carry(link, welcome, rest)
         self._tell_unless_fatal(end, "the connection to the relay is lost: ", "connecting again")
         return end
 
     async def _log_in(self) -> tuple[ILink, Welcome, bytes]:
         limits = self.limits
-        hello = Hello(token=self._token(), client_id=self._client_id, agent=f"egtunnel/{__version__}")
+        token = self._token()
         link = await open_link(self._road, self._reactor, limits.link)
+        hello = Hello(
+            token=token,
+            client_id=self._client_id,
+            agent=f"egtunnel/{__version__}",
+            resume=self._continuity.resume(),
+        )
         welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
         self._backoff.reset()
         return link, welcome, rest
-
-    async def _serve(self, link: ILink, welcome: Welcome, rest: bytes) -> EgtunnelError:
-        shortest, longest = self.limits.heartbeat
-        over: Deferred[EgtunnelError] = Deferred()
-        session = Session(
-            role=Role.CLIENT,
-            clock=self._reactor,
-            limits=attrs.evolve(self.limits.session, heartbeat=min(max(welcome.heartbeat, shortest), longest)),
-            budget=Budget(self.limits.budget),
-            id=welcome.session_id,
-            on_open=self._visitors.opened,
-            on_closed=over.callback,
-        )
-        self.session, self._link = session, link
-        try:
-            session.attach(link)
-            self.enrolment.begin(session)
-            if rest:
-                session.link_message(rest)
-            return await over
-        finally:
-            self.enrolment.end()
-            self.session = self._link = None
 
     def _tell_unless_fatal(self, error: EgtunnelError, what: str, then: str) -> None:
         if not _fatal(error):

@@ -24,7 +24,7 @@ FORGET = 0.9
 class Flight:
     """The bytes between what was sent and what the peer has acknowledged, and the limit on them.
 
-    ``most`` is the limit of limits, for frames of any type: all that is under way is kept to be sent again (``Replay``).
+    ``most`` is the limit of limits, for frames of any type: what is under way is kept to be sent again (``Replay``).
     ``floor`` is the limit on short paths and at the start. On longer ones the limit is ``GAIN`` times bandwidth x
     delay, the bandwidth being measured from ACK to ACK over a round trip at least.
     """

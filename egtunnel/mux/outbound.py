@@ -25,7 +25,8 @@ class Outbound:
 
     ``most_control`` bounds the bytes of frames other than DATA that wait; ``quantum`` is what one channel sends in its
     turn while others wait. ``served`` lists the channels that sent DATA in the last ``take``. ``on_fin`` is
-    told when a channel's FIN has left. ``replay`` keeps what has left. ``flooded``: the peer makes us answer and reads nothing.
+    told when a channel's FIN has left. ``replay`` keeps what has left. ``flooded``: the peer makes us answer and reads
+    nothing.
     """
 
     def __init__(

@@ -129,7 +129,7 @@ def test_a_resume_that_is_none_breaks_the_handshake(members: dict[str, Any]) -> 
 
 def test_the_secret_is_shown_by_nothing_that_is_logged() -> None:
     """Neither the hello nor the welcome nor what is read of them."""
-    house, client = a_house()
+    _, client = a_house()
     session = client.session
     assert session is not None
     hello = Hello(token=TOKEN, client_id="one", resume={"session": "s1", "secret": session.secret, "position": 0})
