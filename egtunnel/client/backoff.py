@@ -14,12 +14,13 @@ class BackoffLimits:
     """Bounds of the waits, in seconds.
 
     ``first`` is the shortest wait and ``most`` the longest; each failure in a row doubles it. ``after`` is the longest
-    wait that a relay may ask for.
+    wait that a relay may ask for. Who was connected for ``steady`` seconds does not wait at all the first time.
     """
 
     first: float = 0.1
     most: float = 30.0
     after: float = 600.0
+    steady: float = 5.0
 
 
 class Backoff:
@@ -37,9 +38,15 @@ class Backoff:
         self._base = self._limits.first
         self.failures = 0
 
-    def next_delay(self, after: float = 0.0) -> float:
-        """The wait after one more failure; not less than the ``after`` that a refusal asked for."""
+    def next_delay(self, after: float = 0.0, connected: float = 0.0) -> float:
+        """The wait after one more failure; not less than the ``after`` that a refusal asked for.
+
+        ``connected``: for how many seconds we were before it.
+        """
         limits = self._limits
+        if connected >= limits.steady and not self.failures:
+            self.failures = 1
+            return min(after, limits.after)
         base = min(self._base, limits.most / 2)
         self.failures += 1
         self._base = min(base * 2, limits.most)

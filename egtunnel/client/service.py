@@ -131,6 +131,7 @@ class Client(Service):
             begin=self.enrolment.begin,
             end=self.enrolment.end,
         )
+        self._since = reactor.seconds()
         self._identity: Identity | None = None
         self._client_id = ""
         self._loop: Deferred[None] = succeed(None)
@@ -191,7 +192,8 @@ class Client(Service):
             end = await self._connect_and_serve()
             if _fatal(end):
                 return end
-            await deferLater(self._reactor, self._backoff.next_delay(getattr(end, "after", 0.0)))
+            connected, self._since = self._reactor.seconds() - self._since, self._reactor.seconds()
+            await deferLater(self._reactor, self._backoff.next_delay(getattr(end, "after", 0.0), connected))
 
     async def _connect_and_serve(self) -> EgtunnelError:
         """One link from its first attempt to its end; returns why it ended."""
@@ -221,6 +223,7 @@ class Client(Service):
         )
         welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
         self._backoff.reset()
+        self._since = self._reactor.seconds()
         return link, welcome, rest
 
     def _tell_unless_fatal(self, error: EgtunnelError, what: str, then: str) -> None:

@@ -35,6 +35,14 @@ def test_welcome_makes_the_next_failure_a_fresh_one() -> None:
     assert backoff.next_delay() == 0.1
 
 
+def test_who_was_connected_for_a_while_comes_back_at_once() -> None:
+    """At 0, 100 and 300 ms; who is thrown out again and again is not in a hurry."""
+    backoff = Backoff(lambda: 0.0)
+    assert [backoff.next_delay(connected=5.0), backoff.next_delay(), backoff.next_delay()] == [0.0, 0.1, 0.2]
+    backoff.reset()
+    assert backoff.next_delay(connected=4.9) == 0.1
+
+
 def test_clients_cut_off_together_do_not_come_back_together() -> None:
     """After seven failures no second holds more than a fifth of 500 clients."""
     random = Random(7)
