@@ -47,6 +47,11 @@ class Flight:
         return min(limit, self._most) - self.sent + self.acked
 
     @property
+    def owed(self) -> bool:
+        """Whether something is under way."""
+        return self.sent > self.acked
+
+    @property
     def full(self) -> bool:
         """Whether nothing more may leave, not even frames other than DATA."""
         return self.sent - self.acked >= self._most

@@ -75,6 +75,7 @@ class Mux:
         self._decoder = FrameDecoder()
         self._uncounted = 0
         self._told = 0
+        self._asked = False
         self._next_id = 1 if role is Role.CLIENT else 2
         self._last_peer_id = 0
         self._unaccepted = 0
@@ -116,7 +117,7 @@ class Mux:
             self._faulted = True
             events.append(Faulted(fault))
             return events
-        if self.position - self._told >= ACK_EVERY:
+        if self._asked or self.position - self._told >= ACK_EVERY:
             self._acknowledge()
         if self.budget.exceeded:
             self._shed(events)
@@ -133,6 +134,7 @@ class Mux:
         return self._decoder.consumed - self._uncounted
 
     def _acknowledge(self) -> None:
+        self._asked = False
         position = self.position
         if position != self._told:
             self._told = position
@@ -234,6 +236,7 @@ class Mux:
         return ChannelWasReset(channel, code, frame.payload[2:].decode("utf-8", "replace"))
 
     def _peer_pinged(self, frame: Frame) -> Event | None:
+        self._asked = True
         self.outbound.uncounted(encode(FrameType.PONG, 0, frame.payload))
         self.outbound.check()
         return None

@@ -16,7 +16,8 @@ class Keepalive:
     """Watches when anything last came. All times in seconds.
 
     ``interval``: silence before the first ping; ``patience``: how long each ping may stay unanswered. A dead link
-    is thus noticed within ``interval + 2 * patience``. Calls ``ping()`` and, once, ``lost()``.
+    is thus noticed within ``interval + 2 * patience``. While the peer owes us something (``owed()``), silence is no
+    good sign: with a ``hurry``, none of these times is longer than that then. Calls ``ping()`` and, once, ``lost()``.
     """
 
     def __init__(
@@ -26,13 +27,18 @@ class Keepalive:
         lost: Callable[[], None],
         interval: float = 15.0,
         patience: float = 10.0,
+        owed: Callable[[], bool] = lambda: False,
+        hurry: float = 0.0,
     ) -> None:
         self.interval = interval
         self.patience = patience
         self._clock = clock
         self._ping = ping
         self._lost = lost
+        self._owed = owed
+        self._hurry = hurry
         self._unanswered = 0
+        self._asked = 0.0
         self._last = 0.0
         self._call: IDelayedCall | None = None
 
@@ -41,7 +47,13 @@ class Keepalive:
         self.stop()
         self._unanswered = 0
         self.heard()
-        self._call = self._clock.callLater(self.interval, self._due)
+        self._call = self._clock.callLater(min(self.interval, self._hurry or self.interval), self._due)
+
+    def doubt(self) -> None:
+        """Something happened that may have cut the link: ask whether it stands, in a hurry."""
+        if self._call is not None and not self._unanswered:
+            self._call.cancel()
+            self._ask(self._hurry or self.patience)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -57,12 +69,19 @@ class Keepalive:
     def _due(self) -> None:
         self._call = None
         silence = self._clock.seconds() - self._last
-        if silence < self.interval:
+        hurry = self._hurry if self._hurry and self._owed() else 0.0
+        if self._unanswered and self._last >= self._asked:
             self._unanswered = 0
-            self._call = self._clock.callLater(self.interval - silence, self._due)
-        elif self._unanswered == MOST_UNANSWERED:
+        if self._unanswered == MOST_UNANSWERED:
             self._lost()
+        elif self._unanswered or silence >= (hurry or self.interval):
+            self._ask(hurry or self.patience)
         else:
-            self._unanswered += 1
-            self._call = self._clock.callLater(self.patience, self._due)
-            self._ping()
+            wait = (hurry or self.interval) - silence
+            self._call = self._clock.callLater(min(wait, self._hurry or wait), self._due)
+
+    def _ask(self, patience: float) -> None:
+        self._unanswered += 1
+        self._asked = self._clock.seconds()
+        self._call = self._clock.callLater(patience, self._due)
+        self._ping()

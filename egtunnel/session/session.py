@@ -52,6 +52,7 @@ DRIFT = 1.25
 class SessionLimits:
     """Limits and times of a session. Times in seconds, sizes in bytes.
 
+    ``hurry``: patience with a peer that owes us an acknowledgement; only where the session can go on over another link.
     ``batch``: bytes of DATA put into one message of the link. ``resume``: how long a session without a link waits for
     its next one; 0: not at all.
     """
@@ -59,6 +60,7 @@ class SessionLimits:
     mux: MuxLimits = attrs.field(factory=MuxLimits)
     heartbeat: float = 15.0
     patience: float = 10.0
+    hurry: float = 3.0
     batch: int = 131_072
     resume: float = 60.0
 
@@ -112,7 +114,15 @@ class Session:
         self._farewell: EgtunnelError | None = None
         self._expiry: IDelayedCall | None = None
         self._pings: tuple[int, float] = (0, 0.0)
-        self._keepalive = Keepalive(clock, self._ping, self._heartbeat_lost, limits.heartbeat, limits.patience)
+        self._keepalive = Keepalive(
+            clock,
+            self._ping,
+            self._heartbeat_lost,
+            limits.heartbeat,
+            limits.patience,
+            lambda: self.mux.flight.owed,
+            limits.hurry if self.secret else 0.0,
+        )
 
     # -- for the two roots
 
@@ -150,6 +160,10 @@ class Session:
         if link is not None:
             link.abort()
         self._away(error)
+
+    def doubt(self) -> None:
+        """Something happened that may have cut the link, a change of networks say: find out soon."""
+        self._keepalive.doubt()
 
     def resume(self, position: int) -> None:
         """The peer is back and has read our counted frames up to ``position``; ``attach`` its new link next.
