@@ -18,11 +18,16 @@ from egtunnel.session.transport import ChannelTransport
 
 __all__ = ["Continuity"]
 
+DOUBTFUL = 1.0
+"""Seconds in which a link that stands answers."""
+
 OnOpen = Callable[[ChannelTransport, dict[str, Any]], None]
 
 
 class Continuity:
     """At most one session, and at most one link that carries it.
+
+    A link that is in doubt goes on carrying the session until another one is there (make before break).
 
     :param begin: told of each new session, before anything arrives on it.
     :param end: told that a session is over.
@@ -42,6 +47,7 @@ class Continuity:
     ) -> None:
         self.session: Session | None = None
         self.link: ILink | None = None
+        self._reason: EgtunnelError = LinkLost()
         self._clock = clock
         self._limits = limits
         self._heartbeat = heartbeat
@@ -49,7 +55,7 @@ class Continuity:
         self._on_open = on_open
         self._begin = begin
         self._end = end
-        self._gone: Deferred[EgtunnelError] | None = None
+        self._gone: Deferred[EgtunnelError | None] | None = None
 
     def resume(self) -> dict[str, Any] | None:
         """What the hello of a new link says of the session that is to go on over it; None: there is none.
@@ -64,18 +70,32 @@ class Continuity:
             return None
         return {"session": session.id, "secret": session.secret, "position": session.position}
 
-    def carry(self, link: ILink, welcome: Welcome, rest: bytes) -> Deferred[EgtunnelError]:
-        """Go on with the session, or begin one, as the relay's welcome says; ``rest`` came after it.
-
-        Fires with the reason once the link carries the session no more.
-        """
+    def carry(self, link: ILink, welcome: Welcome, rest: bytes) -> None:
+        """Go on with the session, or begin one, as the relay's welcome says; ``rest`` came after it."""
         session = self._resumed(welcome) or self._begun(welcome)
         self.link = link
-        gone = self._gone = Deferred()
         session.attach(link)
-        if self.session is session and rest:
+        if rest and self.link is link:
             session.link_message(rest)
+
+    def gone(self) -> Deferred[EgtunnelError | None]:
+        """Fires with the reason once there is no link any more; with None if the link is in doubt."""
+        gone: Deferred[EgtunnelError | None] = Deferred()
+        if self.link is None:
+            gone.callback(self._reason)
+        else:
+            self._gone = gone
         return gone
+
+    def doubt(self) -> None:
+        """Something happened that may have cut the link: ask whether it stands; if it is silent, have another made."""
+        if self.link is not None and self.session is not None:
+            self.session.doubt()
+            self._clock.callLater(DOUBTFUL, self._still_silent, self.link, self._clock.seconds())
+
+    def _still_silent(self, link: ILink, asked: float) -> None:
+        if self.link is link and self.session is not None and self.session.heard < asked:
+            self._tell(None)
 
     def _resumed(self, welcome: Welcome) -> Session | None:
         session = self.session
@@ -113,6 +133,10 @@ class Continuity:
 
     def _away(self, error: EgtunnelError) -> None:
         self.link = None
+        self._reason = error
+        self._tell(error)
+
+    def _tell(self, error: EgtunnelError | None) -> None:
         gone, self._gone = self._gone, None
         if gone is not None:
             gone.callback(error)

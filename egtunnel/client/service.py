@@ -24,11 +24,13 @@ from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
 from egtunnel.client.greeting import GreetingLimits, greet, plain
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
 from egtunnel.client.link_tls import RelayTls
+from egtunnel.client.networks import NetworkChanges
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import RelayAddress
+from egtunnel.client.sleep import Sleep
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visitors import Visitors
-from egtunnel.errors import ConfigurationError, EgtunnelError, Refused, ShuttingDown, Superseded
+from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused, ShuttingDown, Superseded
 from egtunnel.interfaces import ILink
 from egtunnel.session.messages import Hello, Welcome
 from egtunnel.session.session import Session, SessionLimits
@@ -132,6 +134,10 @@ class Client(Service):
             end=self.enrolment.end,
         )
         self._since = reactor.seconds()
+        self._watches = (
+            Sleep(reactor, lambda seconds: self._continuity.doubt()),
+            NetworkChanges(reactor, self._continuity.doubt),
+        )
         self._identity: Identity | None = None
         self._client_id = ""
         self._loop: Deferred[None] = succeed(None)
@@ -159,6 +165,8 @@ class Client(Service):
     def stopService(self) -> Deferred[None]:
         """Tell the relay, and stop; fires once the link is gone."""
         super().stopService()
+        for watch in self._watches:
+            watch.stop()
         session, link = self.session, self._continuity.link
         self._loop.cancel()
         farewell = Farewell()
@@ -196,7 +204,7 @@ class Client(Service):
             await deferLater(self._reactor, self._backoff.next_delay(getattr(end, "after", 0.0), connected))
 
     async def _connect_and_serve(self) -> EgtunnelError:
-        """One link from its first attempt to its end; returns why it ended."""
+        """One link from its first attempt to its end; returns why it ended, or what kept us from a better one."""
         try:
             link, welcome, rest = await self._log_in()
         except Refused as error:
@@ -207,7 +215,14 @@ class Client(Service):
             return error
         if welcome.resumed is not None and self.session is not None:
             self._say("connected again; what was under way goes on")
-        end = await self._continuity.carry(link, welcome, rest)
+        self._continuity.carry(link, welcome, rest)
+        return await self._served()
+
+    async def _served(self) -> EgtunnelError:
+        """The end of the link there is; a doubt counts as one, while the link goes on."""
+        end = await self._continuity.gone()
+        if end is None:
+            return LinkLost("the network has changed")
         self._tell_unless_fatal(end, "the connection to the relay is lost: ", "connecting again")
         return end
 
@@ -223,6 +238,8 @@ class Client(Service):
         )
         welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
         self._backoff.reset()
+        for watch in self._watches:
+            watch.start()
         self._since = self._reactor.seconds()
         return link, welcome, rest
 

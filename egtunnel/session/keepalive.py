@@ -18,6 +18,8 @@ class Keepalive:
     ``interval``: silence before the first ping; ``patience``: how long each ping may stay unanswered. A dead link
     is thus noticed within ``interval + 2 * patience``. While the peer owes us something (``owed()``), silence is no
     good sign: with a ``hurry``, none of these times is longer than that then. Calls ``ping()`` and, once, ``lost()``.
+
+    ``last``: when anything last came.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Keepalive:
         self._hurry = hurry
         self._unanswered = 0
         self._asked = 0.0
-        self._last = 0.0
+        self.last = 0.0
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -63,14 +65,14 @@ class Keepalive:
 
     def heard(self) -> float:
         """Something came, at the time that is returned; cheap, as it is called for every message."""
-        self._last = self._clock.seconds()
-        return self._last
+        self.last = self._clock.seconds()
+        return self.last
 
     def _due(self) -> None:
         self._call = None
-        silence = self._clock.seconds() - self._last
+        silence = self._clock.seconds() - self.last
         hurry = self._hurry if self._hurry and self._owed() else 0.0
-        if self._unanswered and self._last >= self._asked:
+        if self._unanswered and self.last >= self._asked:
             self._unanswered = 0
         if self._unanswered == MOST_UNANSWERED:
             self._lost()

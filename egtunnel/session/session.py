@@ -154,6 +154,11 @@ class Session:
         """How far the peer's counted frames have been read, bytes."""
         return self.mux.position
 
+    @property
+    def heard(self) -> float:
+        """When anything last came, by our clock."""
+        return self._keepalive.last
+
     def leave(self, error: EgtunnelError) -> None:
         """Give the link up, for another one or because it is as good as lost; the session ends if it cannot wait."""
         link, self._link = self._link, None
