@@ -10,13 +10,14 @@ from twisted.python.usage import UsageError
 from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
-from egtunnel.client.service import Client
+from egtunnel.client.service import Client, ClientLimits
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
 from egtunnel.clock import install_monotonic
-from egtunnel.configuration import ConfiguredOptions, default_state, folder, parameter, state_home
+from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, state_home
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
+from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
 
 __all__ = ["Options", "makeService"]
@@ -47,6 +48,9 @@ class Options(ConfiguredOptions):
         parameter("ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
         parameter("cert", None, "PEM file with the certificate to show the relay, and its chain", folder),
         parameter("key", None, "PEM file with its private key, if that is not in the file of --cert", folder),
+        parameter(
+            "resume-window", 60.0, "seconds visitors wait for the next link to the relay; 0: none", number(0, 3600)
+        ),
         parameter("state", None, "folder for what must survive a restart", folder),
         parameter("config", None, "TOML file with the same names", folder),
     ]
@@ -133,6 +137,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             insecure=bool(options["insecure"]),
             say=terminal.say,
             on_fatal=fail,
+            limits=ClientLimits(session=SessionLimits(resume=options["resume-window"])),
         )
     except ConfigurationError as error:
         fail(error)

@@ -31,11 +31,10 @@ from egtunnel.mux.events import (
     MessageReceived,
     PongReceived,
 )
-from egtunnel.mux.flight import ACK_EVERY, Flight
+from egtunnel.mux.flight import Flight
 from egtunnel.mux.frames import (
     EARLY_WINDOW,
     FIN,
-    HEADER_SIZE,
     LAST_COUNTED,
     U16,
     U32,
@@ -49,6 +48,7 @@ from egtunnel.mux.frames import (
 )
 from egtunnel.mux.limits import MuxLimits
 from egtunnel.mux.outbound import Outbound, clip
+from egtunnel.mux.receipt import Receipt
 from egtunnel.mux.windows import MAX_WINDOW
 
 __all__ = ["Mux", "MuxLimits", "Role"]
@@ -73,9 +73,7 @@ class Mux:
         self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
         self.going_away = False
         self._decoder = FrameDecoder()
-        self._uncounted = 0
-        self._told = 0
-        self._asked = False
+        self._receipt = Receipt(self._decoder)
         self._next_id = 1 if role is Role.CLIENT else 2
         self._last_peer_id = 0
         self._unaccepted = 0
@@ -106,7 +104,7 @@ class Mux:
         try:
             for frame in frames:
                 if frame[0] > LAST_COUNTED:
-                    self._uncounted += HEADER_SIZE + len(frame[3])
+                    self._receipt.pass_over(frame)
                 event = react[frame[0]](frame)
                 if event is not None:
                     events.append(event)
@@ -117,7 +115,7 @@ class Mux:
             self._faulted = True
             events.append(Faulted(fault))
             return events
-        if self._asked or self.position - self._told >= ACK_EVERY:
+        if self._receipt.due:
             self._acknowledge()
         if self.budget.exceeded:
             self._shed(events)
@@ -131,13 +129,11 @@ class Mux:
     @property
     def position(self) -> int:
         """How far the peer's counted frames have been read, bytes."""
-        return self._decoder.consumed - self._uncounted
+        return self._receipt.position
 
     def _acknowledge(self) -> None:
-        self._asked = False
-        position = self.position
-        if position != self._told:
-            self._told = position
+        position = self._receipt.take()
+        if position is not None:
             self.outbound.acknowledge(position)
 
     def _shed(self, events: list[Event]) -> None:
@@ -236,7 +232,7 @@ class Mux:
         return ChannelWasReset(channel, code, frame.payload[2:].decode("utf-8", "replace"))
 
     def _peer_pinged(self, frame: Frame) -> Event | None:
-        self._asked = True
+        self._receipt.asked = True
         self.outbound.uncounted(encode(FrameType.PONG, 0, frame.payload))
         self.outbound.check()
         return None
@@ -360,7 +356,7 @@ class Mux:
         self.detach()
         self.flight.acknowledge(position, self.now, self.round_trip)
         self.outbound.replay.rewind(position)
-        self._told = self.position
+        self._receipt.take()
 
     # -- frames out
 

@@ -132,6 +132,9 @@ class Options(ConfiguredOptions):
         parameter("link-path", "/connect", "path at which clients connect, the same on both sides", link_path),
         parameter("tcp-ports", "20000-20099", "public ports for TCP tunnels, first-last or none", port_range),
         parameter("hold", 10.0, "seconds a visitor waits for a client that is away", number(0, 300)),
+        parameter(
+            "resume-window", 60.0, "seconds a session waits for its client's next link; 0: none", number(0, 3600)
+        ),
         parameter("reserve", DAY, "seconds a name or port stays its owner's while away", number(0, 365 * DAY)),
         parameter("state", None, "folder for the token and the owners of names", folder),
         parameter("token-file", None, "file with the token, instead of the one in the state folder", folder),
@@ -205,7 +208,7 @@ class Options(ConfiguredOptions):
                 stall=self["write-timeout"],
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
-            session=SessionLimits(mux=MuxLimits(channels=self["max-channels"])),
+            session=SessionLimits(mux=MuxLimits(channels=self["max-channels"]), resume=self["resume-window"]),
             tls=TLSLimits(
                 handshake=self["tls-timeout"], handshakes=self["max-handshakes"], rate=self["max-handshake-rate"]
             ),

@@ -14,7 +14,8 @@ from egtunnel.client.sleep import Sleep
 
 def test_a_late_look_is_noticed_and_a_timely_one_is_not() -> None:
     """By a clock that goes on while the machine is suspended, which Twisted's does not."""
-    clock, wall, woke = Clock(), [0.0], []
+    clock, wall = Clock(), [0.0]
+    woke: list[float] = []
     sleep = Sleep(clock, woke.append, lambda: wall[0])
     sleep.start()
     for passed in (1.0, 1.4, 6.0, 1.0):

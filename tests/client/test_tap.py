@@ -70,6 +70,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "cert": None,
         "key": None,
         "insecure": 0,
+        "resume-window": 60.0,
         "state": None,
         "config": None,
     }

@@ -98,9 +98,10 @@ def _check_output(mux: Mux) -> None:
 
 
 def _check_memory(mux: Mux) -> None:
-    """The budget is what the channels hold."""
+    """The budget is what the channels hold, and what is kept to be sent again."""
     assert len(mux.channels) + len(mux.lingering) <= CHANNELS
     held = sum(channel.held for channel in (*mux.channels.values(), *mux.lingering.values()))
+    held += mux.outbound.replay.held
     assert mux.budget.held == held, (mux.budget.held, held)
 
 
@@ -111,6 +112,7 @@ def _check_end(mux: Mux, application: Application) -> None:
         assert application.fault.error.text
         assert mux.receive(b"more") == []
     application.let_go()
+    mux.outbound.replay.clear()
     assert mux.budget.held == 0
     assert not mux.channels
     assert not mux.lingering

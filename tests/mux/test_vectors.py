@@ -11,7 +11,7 @@ import pytest
 
 from egtunnel.errors import HandshakeError
 from egtunnel.mux.channel import Role
-from egtunnel.mux.events import ChannelOpened, Event, MessageReceived
+from egtunnel.mux.events import ChannelOpened, Event
 from egtunnel.mux.frames import FIN, U16, U32, U32_U16, U64, Frame, FrameDecoder, FrameType, encode
 from egtunnel.mux.mux import Mux
 from egtunnel.session import messages
@@ -125,6 +125,14 @@ class Player:
     def __init__(self) -> None:
         self.muxes: dict[str, Mux] = {"client": a_mux(Role.CLIENT), "relay": a_mux(Role.RELAY)}
 
+    def handshake(self, step: int) -> str:
+        """A message that comes before there are muxes, and is not counted by ACK; its type."""
+        wire = VECTORS["session"][step]["hex"]
+        ((frame,), _) = FrameDecoder().feed(bytes.fromhex(wire))
+        message = messages.decode(frame.payload)
+        assert encode(FrameType.MESSAGE, 0, messages.encode(message)).hex() == wire
+        return message.type
+
     def message(self, side: str, step: int) -> None:
         """Say the control message that the example says here, as our own code writes it."""
         frames, _ = FrameDecoder().feed(bytes.fromhex(VECTORS["session"][step]["hex"]))
@@ -144,9 +152,7 @@ def test_the_worked_example_is_what_our_own_muxes_say() -> None:
     """A whole session: handshake, claim, a page, the end."""
     player = Player()
     client, relay = player.muxes["client"], player.muxes["relay"]
-    for step, side in enumerate(["client", "relay"]):  # the handshake
-        player.message(side, step)
-        assert [type(event) for event in player.pass_on(side, step)] == [MessageReceived]
+    assert [player.handshake(step) for step in (0, 1)] == ["hello", "welcome"]
     relay.ping(U64.pack(1))
     player.pass_on("relay", 2)
     client.outbound._uncounted.insert(0, encode(FrameType.PING, 0, U64.pack(1)))  # was due before the relay's came

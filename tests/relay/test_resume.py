@@ -37,7 +37,7 @@ def test_it_keeps_its_session_its_names_and_its_channels() -> None:
     visitor = visit(house)
     far = client.accept()
     client.cut()
-    visitor.transport.write(b"said meanwhile")
+    visitor.transport.write(b"said meanwhile")  # type: ignore[union-attr]
     assert client.resume().resumed is not None
     assert len(house.door.sessions) == 1
     assert far.received == b"said meanwhile"
