@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ __all__ = [
     "ConfiguredOptions",
     "default_state",
     "folder",
+    "interface",
     "number",
     "parameter",
     "port",
@@ -68,6 +70,14 @@ def parameter(
     made of each; where nobody gives it, a list of the default, or an empty one where that is None.
     """
     return [name, None, default, text, _Reader(name, read, repeated)]
+
+
+def interface(text: str) -> str:
+    """Reads an address of this machine."""
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        raise ValueError("it must be an IP address of this machine, such as 127.0.0.1 or ::") from None
 
 
 def number(least: float, most: float) -> Callable[[str], float]:

@@ -33,12 +33,13 @@ class Road:
     certified: bool = False
 
 
-def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimits) -> Road:
+def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimits, source: str = "") -> Road:
     """The road to a relay; with TLS its certificate is verified before a byte of ours is sent.
 
+    ``source``: the address of this machine from which links come; empty: any.
     Raises ``ConfigurationError`` for files that are no good.
     """
-    endpoint = reach(reactor, relay.host, relay.port)
+    endpoint = reach(reactor, relay.host, relay.port, source)
     if relay.secure:
         endpoint = LinkTlsEndpoint(endpoint, relay.host, tls)
     return Road(Upstream(endpoint, reactor, limits), relay.url, relay.secure, bool(tls.certificate))

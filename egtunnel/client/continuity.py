@@ -32,6 +32,7 @@ class Continuity:
     :param begin: told of each new session, before anything arrives on it.
     :param end: told that a session is over.
     :param heartbeat: the shortest and the longest that a relay may ask for.
+    :param budget: that of all sessions together.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Continuity:
         clock: IReactorTime,
         limits: SessionLimits,
         heartbeat: tuple[float, float],
-        budget: int,
+        budget: Budget,
         *,
         on_open: OnOpen,
         begin: Callable[[Session], None],
@@ -120,7 +121,7 @@ class Continuity:
             role=Role.CLIENT,
             clock=self._clock,
             limits=attrs.evolve(self._limits, heartbeat=heartbeat, resume=window),
-            budget=Budget(self._budget),
+            budget=Budget(self._budget.limit, self._budget),
             id=welcome.session_id,
             secret=welcome.resume_secret,
             on_open=self._on_open,

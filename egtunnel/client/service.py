@@ -11,28 +11,28 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel import __version__
 from egtunnel.client.backoff import Backoff, BackoffLimits
-from egtunnel.client.calm import Calm
-from egtunnel.client.connection import Farewell, open_link, road
+from egtunnel.client.companions import Companions
+from egtunnel.client.connection import Farewell, Road, road
 from egtunnel.client.continuity import Continuity
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
-from egtunnel.client.greeting import GreetingLimits, greet, plain
+from egtunnel.client.greeting import GreetingLimits
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
 from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.networks import NetworkChanges
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.sleep import Sleep
+from egtunnel.client.uplink import Uplink, UplinkLimits
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visitors import Visitors
-from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused, ShuttingDown, Superseded
-from egtunnel.interfaces import ILink
-from egtunnel.session.messages import Hello, Welcome
+from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
+from egtunnel.mux.budget import Budget
+from egtunnel.session.messages import Hello
 from egtunnel.session.session import Session, SessionLimits
 from egtunnel.session.websocket import LinkLimits
 
@@ -74,6 +74,8 @@ class Client(Service):
     :param state: the state folder; None: the client has a new identity each time it is started.
     :param relay_tls: whom to believe for the relay, and what to show it.
     :param insecure: send the token unencrypted to another machine, too.
+    :param links: how many links there are at once.
+    :param sources: addresses of this machine from which the links come, in turn; none: any.
     :param say: takes one line for a person.
     :param on_claimed: told an offer and its public URL.
     :param on_fatal: told why the client has given up; nothing happens after that.
@@ -93,6 +95,8 @@ class Client(Service):
         state: Path | None = None,
         relay_tls: RelayTls = RelayTls(),  # noqa: B008 - a frozen value
         insecure: bool = False,
+        links: int = 1,
+        sources: Sequence[str] = (),
         say: Callable[[str], None] = _ignore,
         on_claimed: Callable[[Offer, str], None] = _ignore,
         on_fatal: Callable[[EgtunnelError], None] = _ignore,
@@ -112,11 +116,9 @@ class Client(Service):
         self._random_bytes = random_bytes
         self._say = say
         self._on_fatal = on_fatal
-        self._road = road(reactor, relay, relay_tls, limits.dial)
+        self._random = random
+        self._roads = [road(reactor, relay, relay_tls, limits.dial, source) for source in sources or ("",)]
         self._doubts = relay_tls.doubts()
-        most = min(limits.backoff.most, limits.loopback) if relay.loopback else limits.backoff.most
-        self._backoff = Backoff(random, attrs.evolve(limits.backoff, most=most))
-        self._calm = Calm(say, reactor)
         self.enrolment = Enrolment(
             offers, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )
@@ -124,20 +126,11 @@ class Client(Service):
             number: offer.target.dialer(reactor, offer.trust, limits.dial)
             for number, offer in self.enrolment.offers.items()
         }
-        self._continuity = Continuity(
-            reactor,
-            limits.session,
-            limits.heartbeat,
-            limits.budget,
-            on_open=Visitors(self.enrolment.offers, dialers, say, reactor).opened,
-            begin=self.enrolment.begin,
-            end=self.enrolment.end,
-        )
-        self._since = reactor.seconds()
-        self._watches = (
-            Sleep(reactor, lambda seconds: self._continuity.doubt()),
-            NetworkChanges(reactor, self._continuity.doubt),
-        )
+        self._visitors = Visitors(self.enrolment.offers, dialers, say, reactor)
+        self._budget = Budget(limits.budget)
+        self._companions = Companions(range(2, links + 1), self._companion, say)
+        self._uplink = self._make_uplink(1, self._roads[0], self._hello, begin=self._begun, end=self._over)
+        self._watches = (Sleep(reactor, self._doubt), NetworkChanges(reactor, self._doubt))
         self._identity: Identity | None = None
         self._client_id = ""
         self._loop: Deferred[None] = succeed(None)
@@ -145,12 +138,12 @@ class Client(Service):
     @property
     def session(self) -> Session | None:
         """The session there is, with a link or waiting for one."""
-        return self._continuity.session
+        return self._uplink.continuity.session
 
     @property
     def failures(self) -> int:
         """How many attempts in a row have failed; 0 once a relay has said welcome."""
-        return self._backoff.failures
+        return self._uplink.backoff.failures
 
     # -- the service
 
@@ -167,7 +160,7 @@ class Client(Service):
         super().stopService()
         for watch in self._watches:
             watch.stop()
-        session, link = self.session, self._continuity.link
+        session, link = self.session, self._uplink.continuity.link
         self._loop.cancel()
         farewell = Farewell()
         if session is not None:
@@ -196,56 +189,50 @@ class Client(Service):
             self._take_identity()
         except ConfigurationError as error:
             return error
-        while True:
-            end = await self._connect_and_serve()
-            if _fatal(end):
-                return end
-            connected, self._since = self._reactor.seconds() - self._since, self._reactor.seconds()
-            await deferLater(self._reactor, self._backoff.next_delay(getattr(end, "after", 0.0), connected))
+        return await self._uplink.run()
 
-    async def _connect_and_serve(self) -> EgtunnelError:
-        """One link from its first attempt to its end; returns why it ended, or what kept us from a better one."""
-        try:
-            link, welcome, rest = await self._log_in()
-        except Refused as error:
-            self._tell_unless_fatal(error, "", "trying again")
-            return error
-        except EgtunnelError as error:
-            self._tell_unless_fatal(error, f"cannot reach the relay at {self._relay.url}: ", "trying again")
-            return error
-        if welcome.resumed is not None and self.session is not None:
-            self._say("connected again; what was under way goes on")
-        self._continuity.carry(link, welcome, rest)
-        return await self._served()
+    def _hello(self) -> Hello:
+        return Hello(token=self._token(), client_id=self._client_id, agent=f"egtunnel/{__version__}")
 
-    async def _served(self) -> EgtunnelError:
-        """The end of the link there is; a doubt counts as one, while the link goes on."""
-        end = await self._continuity.gone()
-        if end is None:
-            return LinkLost("the network has changed")
-        self._tell_unless_fatal(end, "the connection to the relay is lost: ", "connecting again")
-        return end
-
-    async def _log_in(self) -> tuple[ILink, Welcome, bytes]:
+    def _make_uplink(self, number: int, road: Road, hello: Callable[[], Hello], **tellings: Any) -> Uplink:
+        """The uplink of one link and of the sessions that it carries."""
         limits = self.limits
-        token = self._token()
-        link = await open_link(self._road, self._reactor, limits.link)
-        hello = Hello(
-            token=token,
-            client_id=self._client_id,
-            agent=f"egtunnel/{__version__}",
-            resume=self._continuity.resume(),
+        most = min(limits.backoff.most, limits.loopback) if self._relay.loopback else limits.backoff.most
+        continuity = Continuity(
+            self._reactor, limits.session, limits.heartbeat, self._budget, on_open=self._visitors.opened, **tellings
         )
-        welcome, rest = await greet(link, hello, self._reactor, limits.greeting)
-        self._backoff.reset()
+        return Uplink(
+            self._reactor,
+            road,
+            continuity,
+            Backoff(self._random, attrs.evolve(limits.backoff, most=most)),
+            hello,
+            say=self._say
+            if number == 1
+            else lambda line: self.log.info("link {number}: {line}", number=number, line=line),
+            on_welcome=self._watch,
+            limits=UplinkLimits(limits.link, limits.greeting),
+        )
+
+    def _companion(self, number: int, joining: Callable[[Hello], Hello]) -> Uplink:
+        road = self._roads[(number - 1) % len(self._roads)]
+        return self._make_uplink(number, road, lambda: joining(self._hello()), begin=_ignore, end=_ignore)
+
+    def _begun(self, session: Session) -> None:
+        self.enrolment.begin(session)
+        self._companions.begin(session)
+
+    def _over(self) -> None:
+        self._companions.end()
+        self.enrolment.end()
+
+    def _watch(self) -> None:
         for watch in self._watches:
             watch.start()
-        self._since = self._reactor.seconds()
-        return link, welcome, rest
 
-    def _tell_unless_fatal(self, error: EgtunnelError, what: str, then: str) -> None:
-        if not _fatal(error):
-            self._calm.tell(f"{what}{plain(error.text).rstrip('.')}; {then}")
+    def _doubt(self, *_: Any) -> None:
+        self._uplink.continuity.doubt()
+        self._companions.doubt()
 
     def _take_identity(self) -> None:
         self._client_id = self._random_bytes(16).hex()
@@ -260,8 +247,3 @@ class Client(Service):
             self._say(f"cannot keep state in {self._state} ({error.strerror}): the public name may change at a restart")
         else:
             self._client_id = self._identity.client_id
-
-
-def _fatal(error: EgtunnelError) -> bool:
-    """Whether another attempt cannot help: a second client with our own identity would be thrown out by it in turn."""
-    return isinstance(error, (Superseded, ConfigurationError)) or (isinstance(error, Refused) and not error.retry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
@@ -14,7 +16,16 @@ from egtunnel.client.service import Client, ClientLimits
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
 from egtunnel.clock import install_monotonic
-from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, state_home
+from egtunnel.configuration import (
+    ConfiguredOptions,
+    default_state,
+    folder,
+    interface,
+    number,
+    parameter,
+    state_home,
+    whole_number,
+)
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
 from egtunnel.session.session import SessionLimits
@@ -28,7 +39,7 @@ TUNNEL_OPTIONS = tuple(row[0] for row in TUNNEL_PARAMETERS)
 class Options(ConfiguredOptions):
     """The command line of ``twistd egclient``."""
 
-    synopsis = "[--relay URL] --local TARGET [--name NAME | --host CUSTOM.HOST | --tcp PORT]"
+    synopsis = "[--relay URL]... --local TARGET [--name NAME | --host CUSTOM.HOST | --tcp PORT]"
     longdesc = (
         "Gives local services a public address through an egtunnel relay. TARGET is 8080, host:8080, "
         "http://host:port, https://host:port, h2c://host:port, unix:/path or a Twisted client endpoint. "
@@ -40,11 +51,13 @@ class Options(ConfiguredOptions):
     tables: ClassVar[frozenset[str]] = frozenset({"tunnel"})
 
     optParameters: ClassVar[list[list[Any]]] = [
-        parameter("relay", DEFAULT_RELAY, "the relay's URL: ws, wss, http or https (or EGTUNNEL_RELAY)"),
+        parameter("relay", DEFAULT_RELAY, "the relay's URL: ws, wss, http or https (or EGTUNNEL_RELAY)", repeated=True),
         parameter("token", None, "the token that the relay asks for (or EGTUNNEL_TOKEN)"),
-        parameter("token-file", None, "a file that holds the token", folder),
+        parameter("token-file", None, "a file that holds the token, or one for each relay", folder, repeated=True),
         *TUNNEL_PARAMETERS,
         parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
+        parameter("links", 1, "links to the relay at once", whole_number(1, 8)),
+        parameter("link-source", None, "address of this machine from which links come", interface, repeated=True),
         parameter("ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
         parameter("cert", None, "PEM file with the certificate to show the relay, and its chain", folder),
         parameter("key", None, "PEM file with its private key, if that is not in the file of --cert", folder),
@@ -65,9 +78,11 @@ class Options(ConfiguredOptions):
         super().postOptions()
         own_pidfile(self, "egclient")
         try:
-            self.relay: RelayAddress = parse_relay(self["relay"], self["link-path"])
+            self.relays: list[RelayAddress] = [parse_relay(url, self["link-path"]) for url in self["relay"]]
             self.offers: list[Offer] = self._offers(on_command_line)
-            self.token: TokenSource = self._token(on_command_line)
+            self.tokens: list[TokenSource] = [
+                self._token(number, on_command_line) for number in range(len(self.relays))
+            ]
             self.relay_tls: RelayTls = self._relay_tls()
         except ConfigurationError as error:
             raise UsageError(error.text) from None
@@ -92,26 +107,32 @@ class Options(ConfiguredOptions):
         """The files of the link's TLS, read once to see that they are good."""
         files = {name: str(self[name] or "") for name in ("ca", "cert", "key")}
         given = [name for name, file in files.items() if file]
-        if given and not self.relay.secure:
-            raise ConfigurationError(f"--{given[0]} is for a relay over TLS: {self.relay.url} has to be a wss:// URL")
+        secure = [relay for relay in self.relays if relay.secure]
+        if given and not secure:
+            raise ConfigurationError(
+                f"--{given[0]} is for a relay over TLS: {self.relays[0].url} has to be a wss:// URL"
+            )
         tls = RelayTls(files["ca"], files["cert"], files["key"])
         if given:
-            tls.creator(self.relay.host)
+            tls.creator(secure[0].host)
         return tls
 
-    def _token(self, on_command_line: frozenset[str]) -> TokenSource:
-        file, text = self["token-file"], self["token"]
+    def _token(self, turn: int, on_command_line: frozenset[str]) -> TokenSource:
+        """The token for one of the relays."""
+        files, text, relay = self["token-file"], self["token"], self.relays[turn]
         if {"token", "token-file"} <= on_command_line:
             raise ConfigurationError("--token and --token-file: give one of them")
-        if file is not None and (text is None or "token-file" in on_command_line):
-            source = token_from_file(file)
+        if files and (text is None or "token-file" in on_command_line):
+            if len(files) not in (1, len(self.relays)):
+                raise ConfigurationError("--token-file: give one for all relays, or one for each")
+            source = token_from_file(files[turn % len(files)])
             source.check()
             return source
         if text is not None:
             return token_from_text(text)
-        if self.relay.loopback:
+        if relay.loopback:
             return token_from_file(default_state() / "token", awaited=True)
-        raise ConfigurationError(f"{self.relay.host} wants a token: give --token-file FILE or set EGTUNNEL_TOKEN")
+        raise ConfigurationError(f"{relay.host} wants a token: give --token-file FILE or set EGTUNNEL_TOKEN")
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
@@ -122,28 +143,45 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     raise_descriptor_limit()
     terminal = Terminal(reactor)
     root = MultiService()
+    hopes = set(range(len(options.relays)))
 
-    def fail(error: EgtunnelError) -> None:
-        terminal.fail(f"egclient: {_last_words(error)}")
+    def fail(turn: int, error: EgtunnelError) -> None:
+        hopes.discard(turn)
+        if hopes:
+            terminal.say(f"{options.relays[turn].url}: {_last_words(error)}; going on with the other relays")
+        else:
+            terminal.fail(f"egclient: {_last_words(error)}")
 
-    try:
-        client = Client(
-            reactor,
-            options.relay,
-            options.token,
-            options.offers,
-            state=options["state"] or state_home(),
-            relay_tls=options.relay_tls,
-            insecure=bool(options["insecure"]),
-            say=terminal.say,
-            on_fatal=fail,
-            limits=ClientLimits(session=SessionLimits(resume=options["resume-window"])),
-        )
-    except ConfigurationError as error:
-        fail(error)
-    else:
-        client.setServiceParent(root)
+    for turn in range(len(options.relays)):
+        try:
+            client = _client(options, turn, reactor, terminal.say, partial(fail, turn))
+        except ConfigurationError as error:
+            terminal.fail(f"egclient: {_last_words(error)}")
+        else:
+            client.setServiceParent(root)
     return root
+
+
+def _client(
+    options: Options, turn: int, reactor: Any, say: Callable[[str], None], fail: Callable[[EgtunnelError], None]
+) -> Client:
+    """The client of one relay."""
+    client = Client(
+        reactor,
+        options.relays[turn],
+        options.tokens[turn],
+        options.offers,
+        state=options["state"] or state_home(),
+        relay_tls=options.relay_tls,
+        insecure=bool(options["insecure"]),
+        links=options["links"],
+        sources=options["link-source"],
+        say=say,
+        on_fatal=fail,
+        limits=ClientLimits(session=SessionLimits(resume=options["resume-window"])),
+    )
+    client.setName(f"egclient {turn + 1}")
+    return client
 
 
 def _last_words(error: EgtunnelError) -> str:

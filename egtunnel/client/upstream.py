@@ -33,22 +33,23 @@ class UpstreamLimits:
     dial: float = 10.0
 
 
-def host_endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+def host_endpoint(reactor: Any, host: str, port: int, source: str = "") -> IStreamClientEndpoint:
     """An endpoint for an address or a name; an address needs no resolver, which costs a thread for each connection."""
+    bound: Any = (source, 0) if source else None
     try:
         address = ip_address(host)
     except ValueError:
-        return HostnameEndpoint(reactor, host, port)
+        return HostnameEndpoint(reactor, host, port, bindAddress=bound)
     kind = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
     no_timer: Any = None  # ``Upstream`` keeps the time
-    return kind(reactor, host, port, timeout=no_timer)
+    return kind(reactor, host, port, timeout=no_timer, bindAddress=bound)
 
 
-def reach(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+def reach(reactor: Any, host: str, port: int, source: str = "") -> IStreamClientEndpoint:
     """An endpoint for a host; "localhost" and names below it are this machine, whatever a resolver says."""
     if host == "localhost" or host.endswith(".localhost"):
-        return InTurn([host_endpoint(reactor, address, port) for address in LOOPBACK])
-    return host_endpoint(reactor, host, port)
+        return InTurn([host_endpoint(reactor, address, port, source) for address in LOOPBACK])
+    return host_endpoint(reactor, host, port, source)
 
 
 @implementer(IStreamClientEndpoint)

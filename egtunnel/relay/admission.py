@@ -30,22 +30,30 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 @attrs.frozen
 class AdmissionLimits:
     """``hello``: seconds until a link must have said it, ``size``: its longest, in bytes. ``waiting``: links that have
-    not said it yet. ``clients``: sessions at once; who comes too many is asked to come back ``after`` seconds.
+    not said it yet. ``clients``: clients at once; who comes too many is asked to come back ``after`` seconds.
+    ``links``: of one client, each with a session of its own.
     """
 
     hello: float = 10.0
     size: int = 16_384
     waiting: int = 256
     clients: int = 1000
+    links: int = 8
     after: float = 30.0
 
 
-Admitted = Callable[["Door", Owner, Hello], tuple[Session, Welcome]]
-"""Makes the session of a client that may come in, and its welcome; calls ``Door.gone`` when the session is closed."""
+Admitted = Callable[["Door", Owner, Session | None], tuple[Session, Welcome]]
+"""Makes the session of a client that may come in, and its welcome; calls ``Door.gone`` when the session is closed.
+
+With a session it makes a companion of that: one more for the same client, without names of its own.
+"""
 
 
 class Door:
-    """Lets clients in, one session for each identity: a newer link of the same client takes over at once."""
+    """Lets clients in: a newer link of the same client takes over at once, unless it asks to stand beside the others.
+
+    ``sessions``: one for each identity, which may have companions.
+    """
 
     log = Logger()
 
@@ -80,11 +88,16 @@ class Door:
         owner = Owner(token, hello.client_id)
         if self._resumed(owner, link, hello):
             return
-        self._supersede(owner)
-        if len(self.sessions) >= self.limits.clients:
-            raise Refused("full", "the relay has as many clients as it takes", retry=True, after=self.limits.after)
-        session, welcome = self._admitted(self, owner, hello)
-        self.sessions[owner] = session
+        beside = self._joined(owner, hello)
+        if beside is None:
+            self._supersede(owner)
+            if len(self.sessions) >= self.limits.clients:
+                raise Refused("full", "the relay has as many clients as it takes", retry=True, after=self.limits.after)
+        session, welcome = self._admitted(self, owner, beside)
+        if beside is None:
+            self.sessions[owner] = session
+        else:
+            beside.companions.append(session)
         self._welcomes[session] = welcome
         self.log.info(
             "admitted client {client} ({agent}) from {peer} as session {session}",
@@ -99,8 +112,13 @@ class Door:
     def gone(self, owner: Owner, session: Session, error: EgtunnelError) -> None:
         """A session is over."""
         self._welcomes.pop(session, None)
-        if self.sessions.get(owner) is session:
+        main = self.sessions.get(owner)
+        if main is session:
             del self.sessions[owner]
+        elif main is not None and session in main.companions:
+            main.companions.remove(session)
+        for companion in list(session.companions):
+            companion.close(error)
         self.log.info(
             "session {session} of client {client} is over: {word}, {text}",
             session=session.id,
@@ -120,8 +138,8 @@ class Door:
     def _resumed(self, owner: Owner, link: ILink, hello: Hello) -> bool:
         """Whether the session that the hello names goes on over this link; if not, a new one is made."""
         wanted = read_resume(hello.resume)
-        session = self.sessions.get(owner)
-        if wanted is None or session is None or not wanted.opens(session):
+        session = None if wanted is None else self._known(owner, wanted)
+        if wanted is None or session is None:
             return False
         try:
             session.resume(wanted.position)
@@ -132,6 +150,24 @@ class Door:
         link.send([message_frame(attrs.evolve(self._welcomes[session], resumed=session.position))])
         session.attach(link)
         return True
+
+    def _known(self, owner: Owner, wanted: Passport) -> Session | None:
+        """The client's session that is named, or one of its companions, if the secret is right."""
+        main = self.sessions.get(owner)
+        mine = () if main is None else (main, *main.companions)
+        return next((session for session in mine if wanted.opens(session)), None)
+
+    def _joined(self, owner: Owner, hello: Hello) -> Session | None:
+        """The session beside which the client wants another; None: it wants one that stands alone. Raises Refused."""
+        wanted = read_join(hello.join)
+        if wanted is None:
+            return None
+        main = self.sessions.get(owner)
+        if main is None or not wanted.opens(main):
+            raise Refused("no-session", "the session that this link was to join is over", retry=True)
+        if len(main.companions) + 1 >= self.limits.links:
+            raise Refused("too-many-links", f"one client may have {self.limits.links} links")
+        return main
 
     def _supersede(self, owner: Owner) -> None:
         ghost = self.sessions.get(owner)
@@ -209,12 +245,12 @@ def read_hello(data: bytes, size: int) -> Hello:
 
 
 @attrs.frozen
-class Resume:
-    """What a hello says of the session that is to go on."""
+class Passport:
+    """What a hello says of a session that there is already: ``position`` only of one that is to go on."""
 
     session: str
     secret: str = attrs.field(repr=False)
-    position: int
+    position: int = 0
 
     def opens(self, session: Session) -> bool:
         """Whether it names this session and knows its secret; compared in constant time."""
@@ -222,14 +258,24 @@ class Resume:
         return known and bool(session.secret) and self.session == session.id
 
 
-def read_resume(members: dict[str, Any] | None) -> Resume | None:
+def read_resume(members: dict[str, Any] | None) -> Passport | None:
     """``hello.resume``; None: there is none. Raises HandshakeError if it is not what the protocol asks for."""
     if members is None:
         return None
     session, secret, position = (members.get(name) for name in ("session", "secret", "position"))
     if not (isinstance(session, str) and isinstance(secret, str) and type(position) is int and 0 <= position < 2**63):
         raise HandshakeError("hello.resume is not what the protocol asks for")
-    return Resume(session, secret, position)
+    return Passport(session, secret, position)
+
+
+def read_join(members: dict[str, Any] | None) -> Passport | None:
+    """``hello.join``; the same without a position."""
+    if members is None:
+        return None
+    session, secret = members.get("session"), members.get("secret")
+    if not (isinstance(session, str) and isinstance(secret, str)):
+        raise HandshakeError("hello.join is not what the protocol asks for")
+    return Passport(session, secret)
 
 
 def message_frame(message: Message) -> bytes:

@@ -34,7 +34,7 @@ from egtunnel.relay.state import Ledger, State, read_token
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.relay.waiting import WaitingRoom
-from egtunnel.session.messages import Hello, Welcome
+from egtunnel.session.messages import Welcome
 from egtunnel.session.session import Role, Session
 from egtunnel.session.transport import ChannelTransport
 from egtunnel.session.websocket import link_server_factory
@@ -203,27 +203,23 @@ class Relay(MultiService):
         else:
             self.door.link(link)
 
-    def _admitted(self, door: Door, owner: Owner, hello: Hello) -> tuple[Session, Welcome]:
-        """The session of a client that may come in."""
+    def _admitted(self, door: Door, owner: Owner, beside: Session | None) -> tuple[Session, Welcome]:
+        """The session of a client that may come in, or a companion of the one it has."""
         settings, limits = self.settings, self.settings.limits
         session = Session(
             role=Role.RELAY,
             clock=self._reactor,
             limits=limits.session,
-            budget=Budget(limits.session_memory, self.budget),
+            budget=Budget(limits.session_memory, self.budget) if beside is None else beside.budget,
             id=self._random_text(),
             secret=self._random_text() + self._random_text(),
             on_open=_no_channels,
         )
-        claims = Claims(session, owner, self.tunnels, settings.addresses, limits.claims)
-
-        def closed(error: EgtunnelError) -> None:
-            claims.closed()
-            door.gone(owner, session, error)
-
-        session.on_message = claims.message
-        session.on_back = claims.back
-        session.on_closed = closed
+        session.on_closed = lambda error: door.gone(owner, session, error)
+        if beside is None:
+            self._take_claims(session, owner, door)
+        else:
+            session.on_back = beside.on_back
         return session, Welcome(
             session_id=session.id,
             domain=settings.addresses.domain,
@@ -232,6 +228,18 @@ class Relay(MultiService):
             resume_window=limits.session.resume,
             limits={"tunnels": limits.claims.tunnels, "channels": limits.session.mux.channels},
         )
+
+    def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
+        """Let the client have names, for as long as the session lasts."""
+        claims = Claims(session, owner, self.tunnels, self.settings.addresses, self.settings.limits.claims)
+
+        def closed(error: EgtunnelError) -> None:
+            claims.closed()
+            door.gone(owner, session, error)
+
+        session.on_message = claims.message
+        session.on_back = claims.back
+        session.on_closed = closed
 
     # -- what a person is told
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +10,16 @@ from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
 from egtunnel.clock import install_monotonic
-from egtunnel.configuration import ConfiguredOptions, default_state, folder, number, parameter, port, whole_number
+from egtunnel.configuration import (
+    ConfiguredOptions,
+    default_state,
+    folder,
+    interface,
+    number,
+    parameter,
+    port,
+    whole_number,
+)
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Refused
 from egtunnel.ingress.front.limits import FrontLimits
@@ -45,14 +53,6 @@ def domain(text: str) -> str:
         return check_host(name, "")
     except Refused:
         raise ValueError("it must be a domain name such as tunnels.example.com") from None
-
-
-def interface(text: str) -> str:
-    """Reads an address of this machine."""
-    try:
-        return str(ip_address(text.strip("[]")))
-    except ValueError:
-        raise ValueError("it must be an IP address of this machine, such as 127.0.0.1 or ::") from None
 
 
 def link_path(text: str) -> str:

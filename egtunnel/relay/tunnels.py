@@ -57,7 +57,7 @@ class TunnelEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Fails with ClientAway, LinkLost or TooManyChannels."""
-        if self._tunnel.session is not None and self._tunnel.session.online:
+        if self._tunnel.session is not None and self._tunnel.session.least_busy().online:
             return self._open(protocolFactory)
         waiting: Deferred[Any] = self._tunnel.room.wait(self._tunnel)
         return waiting.addCallback(lambda _: self._open(protocolFactory))
@@ -71,7 +71,8 @@ class TunnelEndpoint:
             "port": visitor.port,
             "name": visitor.name,
         }
-        return ChannelEndpoint(lambda: tunnel.session, metadata).connect(factory)
+        session = tunnel.session
+        return ChannelEndpoint(lambda: session and session.least_busy(), metadata).connect(factory)
 
 
 class Observer(Protocol):

@@ -41,7 +41,8 @@ class Hello:
     """The client's first message: who it is and what it can do.
 
     ``resume``: the session that is to go on over this link: ``session`` (its id), ``secret``, and ``position``, how far
-    the client has read the relay's counted frames.
+    the client has read the relay's counted frames. ``join``: the session beside which a new one is to carry channels:
+    ``session`` and ``secret``.
     """
 
     type: ClassVar[str] = "hello"
@@ -51,6 +52,7 @@ class Hello:
     version: int = VERSION
     agent: str = ""
     resume: dict[str, Any] | None = attrs.field(default=None, repr=False)
+    join: dict[str, Any] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen

@@ -77,6 +77,8 @@ class Session:
     message, ``on_closed(error)``, once, that the session is over; ``on_away(error)`` that its link is gone and may come
     back, ``on_back()`` that it has. All may be set later.
 
+    ``companions`` carry channels for this session, over links of their own.
+
     :param secret: what the client has to know to go on over another link; "": the session ends with its link.
     """
 
@@ -107,6 +109,7 @@ class Session:
         self.on_back: Callable[[], None] = _ignore
         self.round_trip: float | None = None
         self.closed: EgtunnelError | None = None
+        self.companions: list[Session] = []
         self._clock = clock
         self._link: ILink | None = None
         self._link_full = False
@@ -135,6 +138,12 @@ class Session:
     def channels(self) -> int:
         """How many channels are open."""
         return len(self.mux.channels)
+
+    def least_busy(self) -> Session:
+        """Where the next channel is to be opened: of this session and its companions, those with a link go first."""
+        if not self.companions:
+            return self
+        return min((self, *self.companions), key=lambda session: (not session.online, session.channels))
 
     def attach(self, link: ILink) -> None:
         """Carry this session over ``link`` from now on; for one that was away, after ``resume``."""

@@ -43,14 +43,14 @@ def config(tmp_path: Path, text: str) -> str:
 def test_the_defaults(tmp_path: Path) -> None:
     """One service and nothing else said: the relay of this machine, its token file, a made-up name."""
     options = parsed("--local", "8080")
-    assert options.relay.url == "ws://localhost:7070/connect"
-    assert options.token.file == tmp_path / "egtunnel" / "relay" / "token"
-    assert options.token.awaited
+    assert options.relays[0].url == "ws://localhost:7070/connect"
+    assert options.tokens[0].file == tmp_path / "egtunnel" / "relay" / "token"
+    assert options.tokens[0].awaited
     assert options.offers == [Offer(parse_target("8080"))]
     expected: dict[str, object] = {
-        "relay": "ws://localhost:7070",
+        "relay": ["ws://localhost:7070"],
         "token": None,
-        "token-file": None,
+        "token-file": [],
         "local": "8080",
         "name": None,
         "host": None,
@@ -66,6 +66,8 @@ def test_the_defaults(tmp_path: Path) -> None:
         "local-ca": None,
         "local-insecure": 0,
         "link-path": "",
+        "links": 1,
+        "link-source": [],
         "ca": None,
         "cert": None,
         "key": None,
@@ -144,15 +146,15 @@ def test_the_environment_speaks_where_options_are_absent(monkeypatch: pytest.Mon
     monkeypatch.setenv("EGTUNNEL_RELAY", "wss://relay.example.com")
     monkeypatch.setenv("EGTUNNEL_TOKEN", "from-environment")
     options = parsed("--local", "80")
-    assert (options.relay.host, options.token()) == ("relay.example.com", "from-environment")
+    assert (options.relays[0].host, options.tokens[0]()) == ("relay.example.com", "from-environment")
     file = tmp_path / "token"
     file.write_text("from-file")
     options = parsed("--local", "80", "--relay", "wss://other.example.com", "--token-file", str(file))
-    assert (options.relay.host, options.token()) == ("other.example.com", "from-file")
+    assert (options.relays[0].host, options.tokens[0]()) == ("other.example.com", "from-file")
     named = config(tmp_path, f'token-file = "{file}"')
-    assert parsed("--local", "80", "--config", named).token() == "from-environment"
+    assert parsed("--local", "80", "--config", named).tokens[0]() == "from-environment"
     monkeypatch.delenv("EGTUNNEL_TOKEN")
-    assert parsed("--local", "80", "--config", named).token() == "from-file"
+    assert parsed("--local", "80", "--config", named).tokens[0]() == "from-file"
 
 
 def test_a_file_holds_several_tunnels(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class House:
     def _changed(self) -> None:
         self.changes += 1
 
-    def _admitted(self, door: Door, owner: Owner, hello: Hello) -> tuple[Session, Welcome]:
+    def _admitted(self, door: Door, owner: Owner, beside: Session | None) -> tuple[Session, Welcome]:
         self.number += 1
         session = Session(
             role=Role.RELAY,
@@ -66,6 +66,14 @@ class House:
             id=f"s{self.number}",
             secret=self.secret and f"{self.secret} {self.number}",
         )
+        session.on_closed = lambda error: door.gone(owner, session, error)
+        if beside is None:
+            self._take_claims(session, owner, door)
+        else:
+            session.on_back = beside.on_back
+        return session, Welcome(session_id=session.id, resume_secret=session.secret)
+
+    def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
         claims = Claims(session, owner, self.table, self.addresses, self.limits.claims)
 
         def closed(error: EgtunnelError) -> None:
@@ -75,7 +83,6 @@ class House:
         session.on_message = claims.message
         session.on_closed = closed
         session.on_back = claims.back
-        return session, Welcome(session_id=session.id, resume_secret=session.secret)
 
     def connect(self) -> MemoryClient:
         """A link that has not said anything."""
@@ -90,6 +97,18 @@ class House:
         client.say(Hello(token=TOKEN, client_id=client_id))
         client.enter()
         return client
+
+    def companion(self, client: MemoryClient, **wrong: str) -> MemoryClient:
+        """One more link of a client, or an answer to something ``wrong``."""
+        session = client.session
+        assert session is not None
+        another = self.connect()
+        join = {"session": session.id, "secret": session.secret, **wrong}
+        client_id = join.pop("client_id", "one")
+        another.say(Hello(token=TOKEN, client_id=client_id, join=join))
+        if isinstance(another.answer(), Welcome):
+            another.enter()
+        return another
 
     def tunnel(self, name: str, kind: str = "name") -> Tunnel:
         """The tunnel that stands there."""
