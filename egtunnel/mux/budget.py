@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from egtunnel.mux.windows import INITIAL_WINDOW, MIN_WINDOW
+from egtunnel.mux.windows import INITIAL_WINDOW, MAX_WINDOW, MIN_WINDOW
 
 __all__ = ["Budget"]
+
+MOST_SHARE = 8
+"""No window grows beyond this part of a session's budget: a few readers that stop must not use it up."""
 
 
 class Budget:
@@ -45,6 +48,11 @@ class Budget:
     def exceeded(self) -> bool:
         """Whether more is held than allowed, here or in a parent."""
         return self.held > self.limit or (self.parent is not None and self.parent.exceeded)
+
+    @property
+    def largest_window(self) -> int:
+        """To which receive windows may grow, bytes."""
+        return min(MAX_WINDOW, self.limit // MOST_SHARE)
 
     def window(self) -> int:
         """The receive window a new channel starts with now, bytes."""

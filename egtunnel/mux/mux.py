@@ -323,7 +323,7 @@ class Mux:
         if self.budget.tight:
             receive.limit = self.budget.window()
         else:
-            receive.grow(self.now, self.round_trip)
+            receive.grow(credit, self.now, self.round_trip, self.budget.largest_window)
         self.outbound.credit(channel, credit)
 
     def message(self, payload: bytes) -> None:

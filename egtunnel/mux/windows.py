@@ -10,10 +10,12 @@ MIN_WINDOW = 16_384
 """The smallest receive window ever given, bytes; every channel can always move on with it."""
 INITIAL_WINDOW = 262_144
 """The receive window a channel starts with while memory is plentiful, bytes."""
-MAX_WINDOW = 4_194_304
+MAX_WINDOW = 16_777_216
 """The largest receive window, bytes; a peer that grants more than this at once breaks the protocol."""
 SHORT_PATH = 0.002
 """On round trips up to this, in seconds, the initial window is enough for any speed and windows do not grow."""
+LEAST_SHARE = 3
+"""A window of which a third or more is consumed in a round trip may be what the sender waits for."""
 
 
 class SendWindow:
@@ -46,13 +48,14 @@ class ReceiveWindow:
     goes back only for what the application consumed, and in halves of the window, so that it costs little.
     """
 
-    __slots__ = ("available", "held", "limit", "since")
+    __slots__ = ("_consumed", "_since", "available", "held", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.available = limit
         self.held = 0
-        self.since = 0.0
+        self._consumed = 0
+        self._since = 0.0
 
     def receive(self, size: int) -> None:
         """``size`` bytes came. Raises FlowControlError if the peer had no credit for them."""
@@ -72,15 +75,20 @@ class ReceiveWindow:
         self.available += owed
         return owed
 
-    def grow(self, now: float, round_trip: float) -> None:
-        """Follow bandwidth x delay: call when credit goes back with memory to spare; times in seconds.
+    def grow(self, size: int, now: float, round_trip: float, most: int = MAX_WINDOW) -> None:
+        """Follow bandwidth x delay: call when ``size`` bytes of credit go back with memory to spare; times in seconds.
 
-        Half a window was consumed since the last call. If that took less than a round trip, the peer has waited for
-        credit, and the window doubles. Not on a short path: there the processor is the bound, and a larger window would
-        only put more bytes in front of everybody else's. A window made small while memory was tight doubles anyway.
+        What is consumed in a round trip is measured over one at least. A peer that waits for credit sends between half
+        a window and a whole one in that time, as credit goes back in halves; where it was so much, the window doubles.
+        Not on a short path: there the processor is the bound, and a larger window would only put more bytes in front of
+        everybody else's. A window made small while memory was tight doubles anyway. ``most``: no larger than this.
         """
-        since, self.since = self.since, now
         if self.limit < INITIAL_WINDOW:
             self.limit = min(2 * self.limit, INITIAL_WINDOW)
-        elif round_trip > SHORT_PATH and 0 < now - since < round_trip:
-            self.limit = min(2 * self.limit, MAX_WINDOW)
+        self._consumed += size
+        elapsed = now - self._since
+        if round_trip <= SHORT_PATH or elapsed < round_trip:
+            return
+        if LEAST_SHARE * self._consumed * round_trip >= self.limit * elapsed:
+            self.limit = max(self.limit, min(2 * self.limit, most))
+        self._consumed, self._since = 0, now

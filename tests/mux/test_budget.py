@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.events import ChannelWasReset, DataReceived, Event
-from egtunnel.mux.windows import INITIAL_WINDOW, MIN_WINDOW
+from egtunnel.mux.windows import INITIAL_WINDOW, MAX_WINDOW, MIN_WINDOW
 from tests.mux.wire import a_mux, accepted, data, kinds, offered, opened, resetting, sent, waiting
 
 
@@ -198,3 +198,9 @@ def test_while_memory_is_tight_a_returning_window_shrinks_and_later_grows_back()
         mux.receive(data(1, bytes(size)))
         mux.consumed(channel, size)
     assert channel.receive.limit == INITIAL_WINDOW
+
+
+def test_no_window_grows_beyond_an_eighth_of_a_session_s_budget() -> None:
+    """A few readers that stop after a fast start must not use it up for the others."""
+    assert Budget(8 * 1_000_000).largest_window == 1_000_000
+    assert Budget(1 << 40).largest_window == MAX_WINDOW

@@ -15,6 +15,7 @@ from egtunnel.mux.channel import Channel, ChannelState, Role
 from egtunnel.mux.events import ChannelOpened, ChannelWasReset, DataReceived, Event, Faulted, MessageReceived
 from egtunnel.mux.flight import ACK_EVERY
 from egtunnel.mux.mux import Mux
+from egtunnel.mux.windows import MAX_WINDOW
 from tests.mux.wire import ROOMY, a_mux, waiting
 
 BLOCK = Random(7).randbytes(1 << 20)
@@ -196,7 +197,7 @@ class BackToBack(RuleBasedStateMachine):
             assert waiting(side.mux) == side.accounted()
             for channel in side.mux.channels.values():
                 assert channel.send.credit >= 0
-                assert 0 <= channel.receive.available <= 4_194_304
+                assert 0 <= channel.receive.available <= MAX_WINDOW
 
     def teardown(self) -> None:
         """In the end everybody reads: all that was written and not reset arrives, and nothing is left."""

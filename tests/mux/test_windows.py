@@ -77,45 +77,61 @@ def test_consuming_more_than_came_is_our_own_fault() -> None:
         window.consume(6)
 
 
+def consumed(window: ReceiveWindow, share: float, *times: float, round_trip: float = 0.1) -> int:
+    """The limit after such a part of the window was consumed before each of the times."""
+    for now in times:
+        window.grow(int(share * window.limit), now, round_trip)
+    return window.limit
+
+
 def test_a_window_that_keeps_its_peer_waiting_doubles() -> None:
-    """Half a window consumed in less than a round trip: the sender has waited for credit."""
+    """Half a window or more consumed in a round trip: the sender has waited for credit."""
     window = ReceiveWindow(INITIAL_WINDOW)
-    window.grow(now=10.0, round_trip=0.1)
-    assert window.limit == INITIAL_WINDOW, "one measurement is none"
-    window.grow(now=10.05, round_trip=0.1)
-    assert window.limit == 2 * INITIAL_WINDOW
+    assert consumed(window, 0.5, 10.0) == INITIAL_WINDOW, "nobody knows how long that took"
+    assert consumed(window, 0.5, 10.11) == 2 * INITIAL_WINDOW
+    assert consumed(window, 0.5, 10.22) == 4 * INITIAL_WINDOW
+
+
+def test_credit_that_goes_back_in_bursts_is_measured_over_a_round_trip() -> None:
+    """Both halves at one moment, then nothing until the sender has answered: a sender that waits, too."""
+    window = ReceiveWindow(INITIAL_WINDOW)
+    consumed(window, 0.5, 10.0, 10.0)
+    assert consumed(window, 0.5, 10.104, 10.104) == 2 * INITIAL_WINDOW
+
+
+def test_one_half_in_a_little_more_than_a_round_trip_is_still_a_sender_that_waits() -> None:
+    """The kept round trip is the shortest; every real one is a little longer."""
+    window = ReceiveWindow(INITIAL_WINDOW)
+    consumed(window, 0.5, 10.0)
+    assert consumed(window, 0.5, 10.12) == 2 * INITIAL_WINDOW
 
 
 def test_a_window_that_is_consumed_slowly_stays() -> None:
-    """Half a window took longer than a round trip: credit was there in time."""
+    """Half a window took far longer than a round trip: credit was there in time."""
     window = ReceiveWindow(INITIAL_WINDOW)
-    window.grow(now=10.0, round_trip=0.1)
-    window.grow(now=10.2, round_trip=0.1)
-    assert window.limit == INITIAL_WINDOW
+    assert consumed(window, 0.5, 10.0, 10.2, 10.4, 10.6) == INITIAL_WINDOW
 
 
 def test_a_window_does_not_grow_on_a_short_path() -> None:
     """There the processor is the bound."""
     window = ReceiveWindow(INITIAL_WINDOW)
-    window.grow(now=10.0, round_trip=SHORT_PATH)
-    window.grow(now=10.0 + SHORT_PATH / 2, round_trip=SHORT_PATH)
-    assert window.limit == INITIAL_WINDOW
+    times = [10.0 + turn * SHORT_PATH for turn in range(10)]
+    assert consumed(window, 0.5, *times, round_trip=SHORT_PATH) == INITIAL_WINDOW
 
 
 def test_a_window_below_the_initial_one_grows_back_on_any_path() -> None:
     """It was made small while memory was tight, and that is over; the initial size is reached and not passed."""
     window = ReceiveWindow(MIN_WINDOW)
-    for now in range(10):
-        window.grow(now=float(now), round_trip=0.0)
-    assert window.limit == INITIAL_WINDOW
+    assert consumed(window, 0.5, *range(10), round_trip=0.0) == INITIAL_WINDOW
 
 
 def test_a_window_never_passes_the_largest() -> None:
-    """However long and fast the path."""
+    """However long and fast the path; nor what the caller allows, and none is made smaller by that."""
+    assert consumed(ReceiveWindow(INITIAL_WINDOW), 0.5, *range(1, 20), round_trip=1.0) == MAX_WINDOW
     window = ReceiveWindow(INITIAL_WINDOW)
-    for turn in range(1, 20):
-        window.grow(now=turn * 0.01, round_trip=1.0)
-    assert window.limit == MAX_WINDOW
+    for now in range(20):
+        window.grow(window.limit, float(now), 1.0, most=INITIAL_WINDOW // 2)
+    assert window.limit == INITIAL_WINDOW
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 3000), st.sampled_from([MIN_WINDOW, 500, 2000, 4000])))
