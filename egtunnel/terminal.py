@@ -63,9 +63,10 @@ class Terminal:
         if not (self.foreground and _write(sys.__stderr__, line)):
             self.log.critical("{line}", line=line)
         atexit.register(_exit_with_failure)
-        self._reactor.callWhenRunning(self._reactor.callLater, 0, self._stop)
+        self._reactor.callWhenRunning(self._reactor.callLater, 0, self.stop)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the process; it is done."""
         with suppress(ReactorNotRunning):  # it is being stopped already
             self._reactor.stop()
 

@@ -18,8 +18,16 @@ TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
 EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_tls"})
-SEAMS = EAGER | {"egtunnel.errors", "egtunnel.interfaces", "egtunnel.policy", "egtunnel.splice"}
-DAEMON = frozenset({"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.terminal"})
+SEAMS = EAGER | {
+    "egtunnel.errors",
+    "egtunnel.interfaces",
+    "egtunnel.listening",
+    "egtunnel.policy",
+    "egtunnel.splice",
+}
+DAEMON = frozenset(
+    {"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.signals", "egtunnel.terminal"}
+)
 """What both daemons share and no layer below them may know."""
 STDLIB = frozenset(sys.stdlib_module_names)
 PURE = (STDLIB | {"attrs"}) - {"time", "socket", "select", "selectors", "asyncio", "threading", "ssl"}
@@ -53,11 +61,13 @@ LAYERS = (  # the first row that holds a module counts
         "egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}
     ),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
+    Layer("egtunnel.listening", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.eager_tls", frozenset({"egtunnel.eager"}), STDLIB | {"OpenSSL", "twisted"}),
     Layer("egtunnel.splice", SEAMS, STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.configuration", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.descriptors", frozenset(), STDLIB),
+    Layer("egtunnel.signals", frozenset(), STDLIB),
     Layer("egtunnel.terminal", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.mux", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),

@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from egtunnel.client.continuity import Continuity
 from egtunnel.client.uplink import Uplink
 from egtunnel.errors import EgtunnelError, LinkLost
 from egtunnel.session.messages import Hello
@@ -30,6 +31,7 @@ class Companions:
 
     def __init__(self, numbers: Iterable[int], make: MakeUplink, say: Callable[[str], None]) -> None:
         self.uplinks: list[Uplink] = []
+        self.leaving: list[Continuity] = []
         self._numbers = tuple(numbers)
         self._make = make
         self._say = say
@@ -49,15 +51,19 @@ class Companions:
             self._runs.append(run.addErrback(self._ended))
 
     def end(self) -> None:
-        """The session is over, and so are they."""
+        """The session is over, and so are they; their channels may go on if the relay lets them."""
         runs, self._runs = self._runs, []
         uplinks, self.uplinks = self.uplinks, []
         for run in runs:
             run.cancel()
         for uplink in uplinks:
-            session = uplink.continuity.session
-            if session is not None:
-                session.close(LinkLost("the session is over"))
+            uplink.continuity.let_go(LinkLost("the session is over"))
+            self.leaving = [*(left for left in self.leaving if left.leaving), uplink.continuity]
+
+    def close(self, error: EgtunnelError) -> None:
+        """End all their sessions, now."""
+        for continuity in (*self.leaving, *(uplink.continuity for uplink in self.uplinks)):
+            continuity.close(error)
 
     def doubt(self) -> None:
         """Something happened that may have cut the links."""

@@ -21,13 +21,22 @@ __all__ = ["Continuity"]
 DOUBTFUL = 1.0
 """Seconds in which a link that stands answers."""
 
+MOST_LEAVING = 4
+"""So many older sessions may wait for their channels to end; beyond it the oldest is ended."""
+
 OnOpen = Callable[[ChannelTransport, dict[str, Any]], None]
+
+
+def _ignore(*_: Any) -> None:
+    return None
 
 
 class Continuity:
     """At most one session, and at most one link that carries it.
 
-    A link that is in doubt goes on carrying the session until another one is there (make before break).
+    A link that is in doubt goes on carrying the session until another one is there (make before break). A session
+    that the relay means to end (GOAWAY) is ``leaving``: it keeps its link and its channels until it does, and the next
+    link begins another.
 
     :param begin: told of each new session, before anything arrives on it.
     :param end: told that a session is over.
@@ -48,6 +57,7 @@ class Continuity:
     ) -> None:
         self.session: Session | None = None
         self.link: ILink | None = None
+        self.leaving: list[Session] = []
         self._reason: EgtunnelError = LinkLost()
         self._clock = clock
         self._limits = limits
@@ -87,6 +97,26 @@ class Continuity:
         else:
             self._gone = gone
         return gone
+
+    def let_go(self, error: EgtunnelError) -> None:
+        """The session goes on by itself, as long as the relay and its link let it; it is ours no more."""
+        session, self.session, self.link = self.session, None, None
+        self._reason = error
+        if session is None or session.closed is not None:
+            return
+        self.leaving.append(session)
+        session.on_closed = lambda _: self.leaving.remove(session)
+        session.on_away = session.on_leaving = _ignore
+        session.on_message = _ignore
+        session.secret = ""  # nobody resumes it: it ends with its link
+        if len(self.leaving) > MOST_LEAVING:
+            self.leaving[0].close(LinkLost("too many older sessions"))
+
+    def close(self, error: EgtunnelError) -> None:
+        """End all sessions there are."""
+        for session in [*self.leaving, self.session]:
+            if session is not None:
+                session.close(error)
 
     def doubt(self) -> None:
         """Something happened that may have cut the link: ask whether it stands; if it is silent, have another made."""
@@ -128,6 +158,7 @@ class Continuity:
             on_closed=self._closed,
         )
         session.on_away = self._away
+        session.on_leaving = self._leaves
         self.session = session
         self._begin(session)
         return session
@@ -135,6 +166,11 @@ class Continuity:
     def _away(self, error: EgtunnelError) -> None:
         self.link = None
         self._reason = error
+        self._tell(error)
+
+    def _leaves(self, error: EgtunnelError) -> None:
+        self.let_go(error)
+        self._end()
         self._tell(error)
 
     def _tell(self, error: EgtunnelError | None) -> None:

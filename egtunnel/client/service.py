@@ -160,11 +160,11 @@ class Client(Service):
         super().stopService()
         for watch in self._watches:
             watch.stop()
-        session, link = self.session, self._uplink.continuity.link
+        link = self._uplink.continuity.link
         self._loop.cancel()
         farewell = Farewell()
-        if session is not None:
-            session.close(ShuttingDown("the client is shutting down"))
+        for sessions in (self._companions, self._uplink.continuity):
+            sessions.close(ShuttingDown("the client is shutting down"))
         if link is None:
             farewell.link_lost("there is none")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 from egtunnel.eager import tune
 from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.interfaces import ITunnel, Visitor, plain_address
+from egtunnel.listening import listen
 from egtunnel.splice import Half, serve
 
 __all__ = ["TCPIngress", "TCPLimits"]
@@ -38,16 +40,24 @@ class TCPIngress(Service):
     """Opens the port of each TCP tunnel that is claimed and closes it when the tunnel is released.
 
     :param interface: the address to listen on; empty: all IPv4 addresses, ``::``: all addresses.
+    :param inherited: sockets that listen already, by port; they are taken out of it.
     """
 
     name = "tcp ingress"
     log = Logger()
 
-    def __init__(self, reactor: Any, interface: str, limits: TCPLimits | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        interface: str,
+        limits: TCPLimits | None = None,
+        inherited: dict[int, socket.socket] | None = None,
+    ) -> None:
         self.limits = limits or TCPLimits()
         self.connections = 0
         self._reactor = reactor
         self._interface = interface
+        self._inherited = inherited if inherited is not None else {}
         self._doors: dict[str, TCPDoor] = {}
 
     def claimed(self, tunnel: ITunnel) -> None:
@@ -56,8 +66,13 @@ class TCPIngress(Service):
             return
         door = TCPDoor(self, tunnel)
         try:
-            door.port = self._reactor.listenTCP(
-                int(tunnel.name), door, backlog=self.limits.backlog, interface=self._interface
+            door.port = listen(
+                self._reactor,
+                int(tunnel.name),
+                door,
+                interface=self._interface,
+                backlog=self.limits.backlog,
+                inherited=self._inherited.pop(int(tunnel.name), None),
             )
         except CannotListenError:
             raise Refused(
@@ -72,6 +87,16 @@ class TCPIngress(Service):
         """Listen no more; the connections there are go on as long as their channels."""
         door = self._doors.pop(tunnel.name, None) if tunnel.kind == "tcp" else None
         if door is not None:
+            door.close().addErrback(lambda reason: self.log.failure("a port did not close", reason))
+
+    @property
+    def ports(self) -> dict[int, IListeningPort]:
+        """The ports of all tunnels, by number."""
+        return {int(name): door.port for name, door in self._doors.items() if door.port is not None}
+
+    def stop_listening(self) -> None:
+        """Take no new connections; those there are go on."""
+        for door in self._doors.values():
             door.close().addErrback(lambda reason: self.log.failure("a port did not close", reason))
 
     def stopService(self) -> Deferred[Any]:

@@ -71,7 +71,7 @@ class Mux:
         self.round_trip = 0.0
         self.flight = Flight(limits.flight, limits.replay)
         self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
-        self.going_away = False
+        self.going_away = self.peer_going_away = False
         self._decoder = FrameDecoder()
         self._receipt = Receipt(self._decoder)
         self._next_id = 1 if role is Role.CLIENT else 2
@@ -245,6 +245,7 @@ class Mux:
 
     def _peer_left(self, frame: Frame) -> Event | None:
         last, code = U32_U16.unpack_from(frame.payload)
+        self.peer_going_away = True
         return GoneAway(last, code, frame.payload[6:].decode("utf-8", "replace"))
 
     # -- what the driver asks for
@@ -256,7 +257,7 @@ class Mux:
         """
         if self._full or self._unaccepted >= self.limits.unaccepted:
             raise TooManyChannels(f"{len(self.channels)} channels are open, {self._unaccepted} wait to be accepted")
-        if self._next_id > MAX_CHANNEL_ID or self.going_away:
+        if self._next_id > MAX_CHANNEL_ID or self.peer_going_away:
             raise TooManyChannels("this session takes no new channels")
         window = self.budget.window()
         frame = fitting(FrameType.OPEN, self._next_id, U32.pack(window) + metadata)
@@ -336,7 +337,7 @@ class Mux:
         self.outbound.uncounted(fitting(FrameType.PING, 0, payload))
 
     def go_away(self, code: int, text: str) -> None:
-        """Take no new channels and tell the peer why."""
+        """Take no new channels of the peer's and tell it why; our own may still be opened."""
         self.going_away = True
         self.outbound.uncounted(encode(FrameType.GOAWAY, 0, U32_U16.pack(self._last_peer_id, code) + clip(text)))
 

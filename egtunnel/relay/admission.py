@@ -127,6 +127,15 @@ class Door:
             text=error.text,
         )
 
+    def leave(self, error: EgtunnelError) -> None:
+        """Nobody else comes in, and everybody is told to go; what is under way goes on until ``close``."""
+        self.limits = attrs.evolve(self.limits, waiting=0)
+        for admission in list(self.waiting):
+            admission.end(error)
+        for session in list(self.sessions.values()):
+            for each in (session, *session.companions):
+                each.go_away(error)
+
     def close(self, error: EgtunnelError) -> None:
         """Nobody else comes in, and everybody out."""
         self.limits = attrs.evolve(self.limits, waiting=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from egtunnel.errors import ConfigurationError
+from egtunnel.listening import listen
 
 __all__ = ["Listeners"]
 
@@ -20,23 +22,32 @@ class Listeners:
     """Every port of one interface on which the same factory listens.
 
     :param backlog: connections that the kernel keeps until they are accepted.
+    :param inherited: sockets that listen already, by port; they are taken out of it.
     """
 
-    def __init__(self, reactor: Any, ports: Sequence[int], interface: str, backlog: int) -> None:
+    def __init__(
+        self, reactor: Any, ports: Sequence[int], interface: str, backlog: int, inherited: dict[int, socket.socket]
+    ) -> None:
         self._reactor = reactor
         self._ports = ports
         self._interface = interface
         self._backlog = backlog
-        self._open: list[IListeningPort] = []
+        self._inherited = inherited
+        self.open: dict[int, IListeningPort] = {}
 
     def listen(self, factory: IProtocolFactory) -> None:
         """Open them, unless they are open. Raises ConfigurationError."""
-        if self._open:
+        if self.open:
             return
         for port in self._ports:
             try:
-                self._open.append(
-                    self._reactor.listenTCP(port, factory, backlog=self._backlog, interface=self._interface)
+                self.open[port] = listen(
+                    self._reactor,
+                    port,
+                    factory,
+                    interface=self._interface,
+                    backlog=self._backlog,
+                    inherited=self._inherited.pop(port, None),
                 )
             except CannotListenError as error:
                 reason = getattr(error.socketError, "strerror", None) or error.socketError
@@ -44,8 +55,8 @@ class Listeners:
 
     def close(self) -> Deferred[Any]:
         """Close those that are open."""
-        ports, self._open = self._open, []
-        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        ports, self.open = self.open, {}
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports.values()])
 
     def where(self) -> str:
         """The ports and their address, for a person."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import attrs
@@ -27,10 +28,14 @@ from egtunnel.mux.budget import Budget
 from egtunnel.relay.addresses import is_local, is_loopback
 from egtunnel.relay.admission import Door
 from egtunnel.relay.claims import Claims
+from egtunnel.relay.drain import Drain
+from egtunnel.relay.handover import Handover, Sockets
+from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Owner, Reservations
 from egtunnel.relay.settings import RelaySettings, TLSFiles
 from egtunnel.relay.state import Ledger, State, read_token
+from egtunnel.relay.takeover import Takeover
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.relay.waiting import WaitingRoom
@@ -38,6 +43,7 @@ from egtunnel.session.messages import Welcome
 from egtunnel.session.session import Role, Session
 from egtunnel.session.transport import ChannelTransport
 from egtunnel.session.websocket import link_server_factory
+from egtunnel.signals import Signals
 
 __all__ = ["Relay"]
 
@@ -49,6 +55,9 @@ class Relay(MultiService):
 
     :param say: takes one line for a person.
     :param on_fatal: told why the relay cannot work; nothing happens after that.
+    :param on_left: told that another relay has taken over and the last visitor of ours has gone.
+    :param inherited: sockets that listen already.
+    :param signals: a second one ends a relay that waits for its visitors; None: there are none.
     :raises ConfigurationError: the access log cannot be written.
     """
 
@@ -61,6 +70,9 @@ class Relay(MultiService):
         *,
         say: Callable[[str], None] = lambda line: None,
         on_fatal: Callable[[EgtunnelError], None] = lambda error: None,
+        on_left: Callable[[], None] = lambda: None,
+        inherited: Inherited | None = None,
+        signals: Signals | None = None,
         random_text: Callable[[], str] = lambda: secrets.token_hex(8),
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -76,9 +88,12 @@ class Relay(MultiService):
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
         self.tunnels = TunnelTable(reservations, self._room, reactor.seconds, self._ledger.changed)
-        tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp)
-        tcp.setServiceParent(self)
-        self.tunnels.observers.append(tcp)
+        self._inherited = inherited or Inherited()
+        self._on_left = on_left
+        self._signals = signals
+        self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
+        self._tcp.setServiceParent(self)
+        self.tunnels.observers.append(self._tcp)
         self.door: Door | None = None
         self.budget = Budget(limits.memory)
         log = settings.access_log
@@ -86,7 +101,11 @@ class Relay(MultiService):
         self._http = self._http_ingress()
         self._certificates = self._certificates_of(settings.tls) if settings.tls else None
         self._front = self._front_door()
-        self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog)
+        self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
+        file = settings.state / "handover"
+        self._takeover = Takeover(file) if settings.takeover else None
+        self._handover = Handover(reactor, file, freeze=self._freeze, thaw=self._thaw, left=self._leave)
+        self._drain: Drain | None = None
         self._expiry = LoopingCall(self.tunnels.expire)
         self._expiry.clock = reactor
         self._failed = False
@@ -118,15 +137,40 @@ class Relay(MultiService):
         token = read_token(self.settings.token_file) if self.settings.token_file else self._state.token()
         self._ledger.load()
         self.tunnels.restore()
+        self._inherited.close()
         self.door = Door(Tokens([token]), self._admitted, self._reactor, self.settings.limits.admission)
         if self._certificates is not None:
             self._certificates.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
+        self._handover.listen()
+        if self._takeover is not None:
+            self._takeover.ready()
         self._introduce()
 
     def stopService(self) -> Deferred[Any]:
-        """Close the ports, tell every client, and write down who owns what."""
+        """Close the ports, let visitors finish within the grace, tell every client, and write down who owns what."""
         closing = self._listeners.close()
+        self._tcp.stop_listening()
+        self._handover.close()
+        grace = self.settings.limits.grace
+        if self._drain is None and self._visitors and grace and self.door is not None:
+            self.door.leave(ShuttingDown("the relay is shutting down"))
+            self._http.close()
+            self._drain = Drain(self._reactor, lambda: self._visitors, grace)
+            if self._signals is not None:
+                self._signals.on(self._drain.finish, SIGTERM, SIGINT)
+            self._say(f"egrelay is stopping: {self._visitors} connections may go on for {grace:g} s")
+            return self._drain.over.addCallback(lambda _: self._end()).addCallback(lambda _: closing)
+        if self._drain is not None:
+            self._drain.finish()
+        return self._end().addCallback(lambda _: closing)
+
+    @property
+    def _visitors(self) -> int:
+        return self._front.census.visitors + self._tcp.connections
+
+    def _end(self) -> Deferred[Any]:
+        """Close everything, now."""
         if self._expiry.running:
             self._expiry.stop()
         if self._certificates is not None:
@@ -140,14 +184,63 @@ class Relay(MultiService):
             self._access_log.close()
         self._ledger.close()
         self._state.release()
-        stopping = maybeDeferred(super().stopService)
-        return closing.addCallback(lambda _: stopping)
+        return maybeDeferred(super().stopService)
 
     def _listen(self) -> None:
         """Keys are often readable, as ports are open, only to who starts us."""
         if self._certificates is not None and not self._certificates.loaded:
             self._certificates.load()
+        if self._takeover is not None and not self._listeners.open:
+            self._take_over(self._takeover)
         self._listeners.listen(self._front)
+
+    # -- another relay takes over
+
+    def _take_over(self, takeover: Takeover) -> None:
+        """Have the sockets of the relay that runs; it stops accepting, and what comes meanwhile waits in them."""
+        theirs = takeover.begin()
+        if theirs is None:
+            self._say(f"no relay runs with the state folder {self.settings.state}: nothing is taken over")
+        else:
+            self._inherited.ports.update(theirs.ports)
+            self._inherited.tunnels.update(theirs.tunnels)
+
+    def _freeze(self) -> Sockets:
+        """Accept and write nothing any more; the sockets that the new relay is to have."""
+        sockets = self._listeners.open, self._tcp.ports
+        for port in (*sockets[0].values(), *sockets[1].values()):
+            port.stopReading()  # type: ignore[attr-defined]
+            # Twisted shuts a socket down before it closes it, and it is the other relay's, too.
+            port._shouldShutdown = False  # type: ignore[attr-defined]
+        self._ledger.close()
+        self._state.release()
+        self._handover.close()
+        return sockets
+
+    def _thaw(self) -> None:
+        """The new relay did not begin: go on as before."""
+        self.log.warn("a relay that was to take over did not begin; going on")
+        try:
+            self._state.hold()
+        except ConfigurationError as error:
+            self.log.error("{text}", text=error.text)
+        self._ledger.thaw()
+        self._handover.listen()
+        for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
+            port.startReading()  # type: ignore[attr-defined]
+
+    def _leave(self) -> None:
+        """The new relay has begun: send every client there, and go when the last visitor has gone."""
+        self._listeners.close()
+        self._tcp.stop_listening()
+        if self._expiry.running:
+            self._expiry.stop()
+        if self.door is not None:
+            self.door.leave(ShuttingDown("a new relay takes over"))
+        self._http.leave()
+        self._say(f"another relay has taken over; {self._visitors} connections stay here until they end")
+        self._drain = Drain(self._reactor, lambda: self._visitors, self.settings.limits.upgrade_grace)
+        self._drain.over.addCallback(lambda _: self._on_left())
 
     # -- visitors
 

@@ -30,7 +30,8 @@ class RelayLimits:
     """All limits of a relay. Sizes in bytes, times in seconds.
 
     ``memory``: held for all sessions, ``session_memory``: for one. ``backlog``: connections the kernel keeps for us.
-    ``expiry``: how often places that nobody came back to are looked for.
+    ``expiry``: how often places that nobody came back to are looked for. ``grace``: how long visitors may go on when
+    the relay is stopped, ``upgrade_grace``: when another relay has taken over; 0: as long as they want.
     """
 
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
@@ -47,6 +48,8 @@ class RelayLimits:
     session_memory: int = 64 * MIB
     backlog: int = 1024
     expiry: float = 60.0
+    grace: float = 30.0
+    upgrade_grace: float = 0.0
 
 
 @attrs.frozen
@@ -81,7 +84,8 @@ class RelaySettings:
     ``ports``: each takes TLS and plain connections alike. ``interface``: the address to listen on; ``::`` and the empty
     text: all; ``tcp_interface``: the one of TCP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
-    visitor's address is believed. ``error_pages``: a folder.
+    visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
+    ``state``, if there is one.
     """
 
     addresses: Addresses
@@ -95,6 +99,7 @@ class RelaySettings:
     trusted: Networks = attrs.field(factory=Networks)
     access_log: LogSettings = attrs.field(factory=LogSettings)
     error_pages: Path | None = None
+    takeover: bool = False
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
 

@@ -111,7 +111,7 @@ class Ledger:
         self._wall = wall
         self._say = say
         self._call: IDelayedCall | None = None
-        self._failing = False
+        self._failing = self._frozen = False
 
     def load(self) -> None:
         """Read the file; a damaged one is set aside."""
@@ -129,7 +129,7 @@ class Ledger:
 
     def changed(self) -> None:
         """Something is to be written, soon."""
-        if self._call is None:
+        if self._call is None and not self._frozen:
             self._call = self._clock.callLater(DELAY, self.write)
 
     def write(self) -> None:
@@ -148,8 +148,14 @@ class Ledger:
         else:
             self._failing = False
 
+    def thaw(self) -> None:
+        """Write again, after ``close``."""
+        self._frozen = False
+        self.changed()
+
     def close(self) -> None:
         """Write what has not been written yet, and nothing more."""
+        self._frozen = True
         if self._call is not None:
             self.write()
         if self._call is not None:

@@ -30,12 +30,14 @@ from egtunnel.mux.mux import MuxLimits
 from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
+from egtunnel.relay.inherited import Inherited, sockets_of_systemd
 from egtunnel.relay.names import canonical, check_host
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.service import Relay
 from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
+from egtunnel.signals import Signals
 from egtunnel.terminal import Terminal, own_pidfile
 
 __all__ = ["Options", "makeService"]
@@ -136,6 +138,8 @@ class Options(ConfiguredOptions):
             "resume-window", 60.0, "seconds a session waits for its client's next link; 0: none", number(0, 3600)
         ),
         parameter("reserve", DAY, "seconds a name or port stays its owner's while away", number(0, 365 * DAY)),
+        parameter("grace", 30.0, "seconds visitors may go on when the relay is stopped; 0: none", number(0, 86_400)),
+        parameter("upgrade-grace", 0.0, "the same when another relay took over; 0: no limit", number(0, 30 * DAY)),
         parameter("state", None, "folder for the token and the owners of names", folder),
         parameter("token-file", None, "file with the token, instead of the one in the state folder", folder),
         parameter("config", None, "TOML file with the same names", folder),
@@ -156,6 +160,10 @@ class Options(ConfiguredOptions):
         parameter("max-handshake-rate", 1000, "new TLS handshakes a second", whole_number(1, 1_000_000)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
+    ]
+
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["takeover", None, "take the place of the relay that runs with the same --state"],
     ]
 
     def postOptions(self) -> None:
@@ -189,6 +197,7 @@ class Options(ConfiguredOptions):
             trusted=Networks(tuple(network for networks in self["trust"] for network in networks)),
             access_log=LogSettings(self["access-log"], self["access-log-format"]),
             error_pages=self["error-pages"],
+            takeover=bool(self["takeover"]),
             limits=self._limits(),
         )
 
@@ -215,6 +224,8 @@ class Options(ConfiguredOptions):
             waiting=WaitingLimits(hold=self["hold"]),
             memory=self["memory"] * MIB,
             session_memory=self["session-memory"] * MIB,
+            grace=self["grace"],
+            upgrade_grace=self["upgrade-grace"],
         )
 
 
@@ -233,7 +244,15 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
     root = MultiService()
     try:
-        relay = Relay(reactor, options.settings, say=terminal.say, on_fatal=fail)
+        relay = Relay(
+            reactor,
+            options.settings,
+            say=terminal.say,
+            on_fatal=fail,
+            on_left=terminal.stop,
+            inherited=Inherited(sockets_of_systemd()),
+            signals=Signals(reactor),
+        )
     except ConfigurationError as error:
         fail(error)
     else:

@@ -75,7 +75,8 @@ class Session:
 
     ``on_open(channel, metadata)`` is told of each channel the peer opens, ``on_message(message)`` of each control
     message, ``on_closed(error)``, once, that the session is over; ``on_away(error)`` that its link is gone and may come
-    back, ``on_back()`` that it has. All may be set later.
+    back, ``on_back()`` that it has; ``on_leaving(error)`` that the peer means to end the session, whose channels go on
+    until it does. All may be set later.
 
     ``companions`` carry channels for this session, over links of their own.
 
@@ -107,6 +108,7 @@ class Session:
         self.on_closed = on_closed
         self.on_away: Callable[[EgtunnelError], None] = _ignore
         self.on_back: Callable[[], None] = _ignore
+        self.on_leaving: Callable[[EgtunnelError], None] = _ignore
         self.round_trip: float | None = None
         self.closed: EgtunnelError | None = None
         self.companions: list[Session] = []
@@ -203,6 +205,12 @@ class Session:
         channel.application = transport
         self.wake()
         return transport
+
+    def go_away(self, error: EgtunnelError) -> None:
+        """Tell the peer that the session is to end for this reason; until it does, its channels go on."""
+        if self.closed is None:
+            self.mux.go_away(error.code, error.text)
+            self.wake()
 
     def close(self, error: EgtunnelError) -> None:
         """End the session for this reason, which the peer is told."""
@@ -316,6 +324,7 @@ class Session:
 
     def _gone_away(self, event: GoneAway) -> None:
         self._farewell = error_for_code(event.code, event.text)
+        self.on_leaving(self._farewell)
 
     def _faulted(self, event: Faulted) -> None:
         self.close(event.error)

@@ -234,17 +234,24 @@ def test_a_reset_before_the_accept_is_a_refusal() -> None:
 
 
 def test_going_away_tells_the_last_channel_and_refuses_new_ones() -> None:
-    """Open channels go on."""
+    """Open channels go on, and our own may still be opened; the peer's are refused."""
     mux = a_mux()
     channel = accepted(mux, 7)
     mux.go_away(18, "restart")
     assert sent(mux) == [Frame(FrameType.GOAWAY, 0, 0, b"\x00\x00\x00\x07\x00\x12restart")]
     assert mux.receive(opening(9)) == []
     assert kinds(sent(mux)) == [("RESET", 9)]
+    mux.open(b"{}")
+    mux.write(channel, b"still here")
+    assert kinds(sent(mux)) == [("OPEN", 2), ("DATA", 7)]
+
+
+def test_a_peer_that_goes_away_gets_no_new_channels() -> None:
+    """It would refuse them."""
+    mux = a_mux()
+    mux.receive(goaway())
     with pytest.raises(TooManyChannels):
         mux.open(b"{}")
-    mux.write(channel, b"still here")
-    assert kinds(sent(mux)) == [("DATA", 7)]
 
 
 def test_what_is_asked_of_a_channel_that_is_over_is_nothing() -> None:

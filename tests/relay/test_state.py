@@ -130,10 +130,20 @@ def test_closing_writes_what_was_not_written_yet(tmp_path: Path, said: list[str]
     desk = Desk(tmp_path, said)
     desk.ledger.close()
     assert not desk.file.exists()
-    desk.ledger.changed()
+    desk.ledger.thaw()
     desk.ledger.close()
     assert desk.file.exists()
     assert desk.clock.getDelayedCalls() == []
+
+
+def test_what_changes_after_closing_is_another_relay_s_to_write(tmp_path: Path, said: list[str]) -> None:
+    """It has taken over the file; unless it gives up, and everything is taken back."""
+    desk = Desk(tmp_path, said)
+    desk.ledger.close()
+    desk.ledger.changed()
+    assert desk.clock.getDelayedCalls() == []
+    desk.ledger.thaw()
+    assert desk.clock.getDelayedCalls()
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "max-visitors": ("4", lambda s: s.limits.front.connections == 4),
         "max-per-address": ("3", lambda s: s.limits.front.per_address == 3),
         "tls-timeout": ("13", lambda s: s.limits.tls.handshake == 13),
+        "grace": ("18", lambda s: s.limits.grace == 18),
+        "upgrade-grace": ("19", lambda s: s.limits.upgrade_grace == 19),
         "resume-window": ("17", lambda s: s.limits.session.resume == 17),
         "max-handshakes": ("14", lambda s: s.limits.tls.handshakes == 14),
         "max-handshake-rate": ("16", lambda s: s.limits.tls.rate == 16),

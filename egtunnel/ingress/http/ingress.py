@@ -71,12 +71,20 @@ class HTTPIngress(ServerFactory):
 
         connection: Connection = make(self.site, peer, left)
         self.connections.add(connection)
+        if self.site.closing:
+            connection.leave()
         return connection
+
+    def leave(self) -> None:
+        """Keep no connection any more, but close none that is idle: its visitor may just be about to ask."""
+        self.site.closing = True
+        for connection in list(self.connections):
+            connection.leave()
 
     def close(self) -> None:
         """Keep no connection any more: idle ones end now, busy ones with their response."""
         self.site.closing = True
         for connection in list(self.connections):
-            connection.close_when_idle()
+            connection.leave(at_once=True)
         for pool in list(self.site.pools.values()):
             pool.close()

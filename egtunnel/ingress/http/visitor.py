@@ -46,6 +46,7 @@ class VisitorConnection:
         "_dispatch",
         "_exchange",
         "_full",
+        "_going",
         "_half_closed",
         "_held",
         "_lost",
@@ -82,7 +83,7 @@ class VisitorConnection:
         self._progress = 0
         self._reading = self._complete = self._timing_head = True
         self._blocked = self._full = self._running = False
-        self._half_closed = self._lost = self._served = False
+        self._half_closed = self._lost = self._served = self._going = False
 
     # -- IProtocol
 
@@ -251,7 +252,7 @@ class VisitorConnection:
         self._exchange = None
         self._blocked = False
         waits = self._queue or self._held or self._reader.rest
-        if not keep or (self._half_closed and not waits):
+        if not keep or ((self._half_closed or self._going) and not waits):
             self._end(linger=bool(waits) or not self._complete)
             return
         if self._reader.waiting:
@@ -325,10 +326,10 @@ class VisitorConnection:
         else:
             self.transport.pauseProducing()
 
-    def close_when_idle(self) -> None:
-        """Take no more requests."""
-        self._responder.closing = True
-        if self._exchange is None and self._successor is None and not self._lost:
+    def leave(self, at_once: bool = False) -> None:
+        """Take one more request at most; ``at_once``: none, where none is under way."""
+        self._responder.closing, self._going = True, at_once
+        if at_once and self._exchange is None and self._successor is None and not self._lost:
             self._end(linger=False)
 
     def _end(self, linger: bool) -> None:

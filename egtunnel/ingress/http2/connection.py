@@ -10,6 +10,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
@@ -39,6 +40,11 @@ from egtunnel.ingress.http2.upkeep import Upkeep
 from egtunnel.ingress.peer import Peer
 
 __all__ = ["H2Connection"]
+
+GOODBYE = b"goodbye!"
+"""Eight bytes of the PING behind a GOAWAY."""
+NO_STREAM = 2**31 - 1
+"""Stands in a GOAWAY for all streams that may still be on their way."""
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
@@ -103,6 +109,8 @@ class H2Connection:
         self._upkeep.begin()
         self._protocol.begin()
         self._outbound.write()
+        if self.site.closing:
+            self.leave()
 
     def connectionMade(self) -> None:
         """Nothing: ``makeConnection`` did it all."""
@@ -281,11 +289,24 @@ class H2Connection:
 
     # -- ends
 
-    def close_when_idle(self) -> None:
-        """Take no more requests."""
-        self.drain()
-        if not self.streams:
-            self.end(NO_ERROR)
+    def leave(self, at_once: bool = False) -> None:
+        """Ask for no new streams; those that are on their way are still taken (RFC 9113 section 6.8).
+
+        The visitor has seen that once it has answered the PING behind it; then there is no excuse any more. With
+        ``at_once`` there never was one.
+        """
+        if at_once:
+            self.drain()
+            if not self.streams:
+                self.end(NO_ERROR)
+        elif self.transport is not None and not self._draining and self._successor is None and not self._lost:
+            self.transport.write(self._protocol.data_to_send() + goaway(NO_STREAM, NO_ERROR))
+            self.ping(GOODBYE)
+
+    def _ponged(self, event: PingAckReceived) -> None:
+        if event.ping_data == GOODBYE:
+            self.drain()
+            self.flush()
 
     def drain(self) -> None:
         """Leave gracefully: no new streams, those there are go on (RFC 9113 section 6.8)."""
@@ -357,4 +378,5 @@ _REACT: dict[type[Event], Callable[[H2Connection, Any], None]] = {
     WindowUpdated: H2Connection._window,
     RemoteSettingsChanged: H2Connection._settings,
     ConnectionTerminated: H2Connection._gone,
+    PingAckReceived: H2Connection._ponged,
 }
