@@ -65,7 +65,9 @@ class Claims:
 
     def back(self) -> None:
         """The session has a link again: who waited for it comes in."""
-        self._table.back([tunnel for tunnel in self.tunnels.values() if tunnel.session is self._session])
+        self._table.back(
+            [tunnel for number, tunnel in self.tunnels.items() if tunnel.servers.find(self._session, number)]
+        )
 
     def closed(self) -> None:
         """The session is over; its tunnels wait for the client's return."""
@@ -96,7 +98,7 @@ class Claims:
 
     def _give_back(self, number: int) -> None:
         tunnel = self.tunnels.pop(number, None)
-        if tunnel is not None and tunnel.session is self._session:
+        if tunnel is not None and tunnel.servers.find(self._session, number) is not None:
             self._table.release(tunnel)
 
     def _bind(self, claim: Claim) -> Tunnel:
@@ -161,7 +163,7 @@ class Claims:
     def _free(self, place: Place) -> bool:
         """Whether nobody else owns the place, and no other tunnel of this client stands there now."""
         tunnel = self._table.at(place)
-        if tunnel is not None and tunnel.session is not None:
+        if tunnel is not None and tunnel.servers:
             return False
         return self._table.reservations.owner_of(place) in (None, self._owner)
 

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from egtunnel.errors import Refused, UnknownTunnel
+from egtunnel.errors import LinkLost, Refused, UnknownTunnel
 from egtunnel.interfaces import ITunnel, ITunnels, Visitor
 from egtunnel.policy import HeaderPolicy
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Owner, Place, Reservations
+from egtunnel.relay.servers import Server, Servers
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.session.endpoint import ChannelEndpoint
 from egtunnel.session.session import Session
@@ -26,7 +27,7 @@ __all__ = ["Observer", "Tunnel", "TunnelEndpoint", "TunnelTable"]
 @implementer(ITunnel)
 @attrs.define(eq=False)
 class Tunnel:
-    """A public name and, while its owner is there, the session that serves it under the client's ``number``."""
+    """A public name and its ``servers``: one as a rule, none while its owner is away."""
 
     kind: str
     name: str
@@ -37,8 +38,7 @@ class Tunnel:
     scheme: str = "http"
     protocol: str = "http/1.1"
     policy: HeaderPolicy | None = None
-    number: int = 0
-    session: Session | None = attrs.field(default=None, repr=False)
+    servers: Servers = attrs.field(factory=Servers, repr=False)
 
     def dialer(self, visitor: Visitor) -> IStreamClientEndpoint:
         """The endpoint that opens a channel to the upstream for this visitor."""
@@ -47,7 +47,7 @@ class Tunnel:
 
 @implementer(IStreamClientEndpoint)
 class TunnelEndpoint:
-    """Opens a channel of the session that serves the tunnel at that moment; waits for one while its owner is away."""
+    """Opens a channel to whoever serves the tunnel at that moment; waits for somebody while its owner is away."""
 
     __slots__ = ("_tunnel", "_visitor")
 
@@ -57,21 +57,27 @@ class TunnelEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Fails with ClientAway, LinkLost or TooManyChannels."""
-        if self._tunnel.session is not None and self._tunnel.session.online:
-            return self._open(protocolFactory)
+        server = self._tunnel.servers.choose()
+        if server is not None:
+            return self._open(server, protocolFactory)
         waiting: Deferred[Any] = self._tunnel.room.wait(self._tunnel)
-        return waiting.addCallback(lambda _: self._open(protocolFactory))
+        return waiting.addCallback(lambda _: self._open(self._tunnel.servers.choose(), protocolFactory))
 
-    def _open(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        tunnel, visitor = self._tunnel, self._visitor
-        metadata = {
-            "tunnel": tunnel.number,
-            "kind": visitor.kind,
-            "host": visitor.host,
-            "port": visitor.port,
-            "name": visitor.name,
-        }
-        return ChannelEndpoint(lambda: tunnel.session, metadata).connect(factory)
+    def _open(self, server: Server | None, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        if server is None:
+            return fail(LinkLost())
+        return ChannelEndpoint(lambda: server.session, opening(server, self._visitor)).connect(factory)
+
+
+def opening(server: Server, visitor: Visitor) -> dict[str, Any]:
+    """What the client is told of a visitor (docs/protocol.md, "Channels")."""
+    return {
+        "tunnel": server.number,
+        "kind": visitor.kind,
+        "host": visitor.host,
+        "port": visitor.port,
+        "name": visitor.name,
+    }
 
 
 class Observer(Protocol):
@@ -140,8 +146,8 @@ class TunnelTable:
     ) -> Tunnel:
         """Bind a place that was found free, or the owner's own, to a session. Raises Refused if an observer does."""
         tunnel = self._tunnels.get(place) or self._stand(place, owner)
-        tunnel.session, tunnel.number, tunnel.host_header = session, number, host_header
-        tunnel.protocol, tunnel.policy = protocol, policy
+        tunnel.host_header, tunnel.protocol, tunnel.policy = host_header, protocol, policy
+        tunnel.servers.add(Server(session, number, owner.client))
         for forgotten in self.reservations.take(place, owner, key):
             self._remove(forgotten)
         self.on_change()
@@ -160,8 +166,11 @@ class TunnelTable:
         """The session that served these is over; their visitors wait."""
         now = self._now()
         for tunnel in tunnels:
-            if tunnel.session is session:
-                tunnel.session = None
+            served = len(tunnel.servers)
+            for server in tunnel.servers:
+                if server.session is session:
+                    tunnel.servers.remove(server)
+            if served and not tunnel.servers:
                 self.reservations.leave(tunnel.place, now, bound=True)
         self.on_change()
 
@@ -204,7 +213,7 @@ class TunnelTable:
         index = self._index(place)
         if index is not None:
             del index[place.value]
-        tunnel.session = None
+        tunnel.servers.clear()
         for observer in self.observers:
             observer.released(tunnel)
         self._room.send_away(tunnel, UnknownTunnel("this name was given back"))
