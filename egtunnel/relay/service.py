@@ -75,7 +75,14 @@ class Relay(MultiService):
         reservations = Reservations(limits.reservations)
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
-        self.tunnels = TunnelTable(reservations, self._room, reactor.seconds, self._ledger.changed)
+        self.tunnels = TunnelTable(
+            reservations,
+            self._room,
+            reactor.seconds,
+            self._ledger.changed,
+            random_text=random_text,
+            limits=limits.servers,
+        )
         tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp)
         tcp.setServiceParent(self)
         self.tunnels.observers.append(tcp)
@@ -222,6 +229,7 @@ class Relay(MultiService):
             door.gone(owner, session, error)
 
         session.on_message = claims.message
+        session.on_away = lambda error: claims.unheard()
         session.on_back = claims.back
         session.on_closed = closed
         return session, Welcome(
