@@ -16,6 +16,7 @@ __all__ = [
     "Dialer",
     "ILink",
     "ILinkReceiver",
+    "IMovable",
     "IRoute",
     "IServer",
     "ITunnel",
@@ -85,10 +86,18 @@ class IServer(Interface):
         """It is used again, or over."""
 
 
+class IMovable(Interface):
+    """What a protocol may provide that is connected to one of several servers."""
+
+    def move() -> None:
+        """Nothing is heard of the server for now; it may come back. Leave it, if all can be done elsewhere instead."""
+
+
 class IRoute(IStreamClientEndpoint):
     """The way of one visitor to an upstream."""
 
     server: IServer | None = Attribute("Who serves this visitor, as far as is known; None: there is only one.")
+    elsewhere: bool = Attribute("Whether a further ``connect`` would be to another server.")
 
 
 class ITunnel(Interface):

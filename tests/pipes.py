@@ -89,6 +89,7 @@ class Route:
     """The way to an upstream of which there is only one."""
 
     server = None
+    elsewhere = False
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self.connect = endpoint.connect

@@ -26,6 +26,7 @@ class SingleRoute:
     __slots__ = ("_room", "_servers", "_tunnel", "_visitor")
 
     server = None
+    elsewhere = False
 
     def __init__(self, tunnel: object, servers: Servers, room: WaitingRoom, visitor: Visitor) -> None:
         self._tunnel = tunnel
@@ -82,7 +83,8 @@ class SharedRoute:
             self._tried.append(server)
         return server
 
-    def others(self) -> bool:
+    @property
+    def elsewhere(self) -> bool:
         """Whether there is one more to try."""
         return self.servers.others(self._tried)
 
@@ -124,7 +126,7 @@ class Dial:
 
     def _try(self, server: Server) -> None:
         self._left -= 1
-        patient = self._left > 0 and self._route.others()
+        patient = self._left > 0 and self._route.elsewhere
         try:
             opening = server.open(told(server, self._route.visitor), self if patient else None)
         except EgtunnelError as error:
@@ -154,14 +156,14 @@ class Dial:
     def missed(self, error: EgtunnelError) -> None:
         """It has not: try another one, if there is one."""
         self._opening = None
-        if self._left > 0 and self._route.others():
+        if self._left > 0 and self._route.elsewhere:
             self.go()
         else:
             self._fail(Failure(error))
 
     def unheard(self) -> None:
         """The server has lost its link before it answered; it may come back, but another one is there now."""
-        if self._route.others():
+        if self._route.elsewhere:
             self._drop()
             self.go()
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from zope.interface import implementer
 
 from egtunnel.errors import EgtunnelError, LinkLost, UnknownTunnel, UpstreamBroke, UpstreamRefused, UpstreamSlow
-from egtunnel.interfaces import IServer, Visitor, subscriber
+from egtunnel.interfaces import IMovable, IServer, Visitor, subscriber
 from egtunnel.relay.health import Health, ServerLimits
 from egtunnel.session.session import Session
 from egtunnel.session.transport import ChannelTransport
@@ -150,8 +150,11 @@ class Server:
     def unheard(self) -> None:
         """Its session has lost its link, and waits for another."""
         for opening in list(self.openings):
+            protocol = opening.channel.protocol
             if opening.dialing is not None:
                 opening.dialing.unheard()
+            elif IMovable.providedBy(protocol):
+                protocol.move()
 
 
 class Servers:

@@ -164,6 +164,10 @@ class Endpoint:
         self._tunnel = tunnel
         self.server = tunnel.server
 
+    @property
+    def elsewhere(self) -> bool:
+        return self._tunnel.elsewhere
+
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         tunnel = self._tunnel
         tunnel.dials += 1
@@ -198,6 +202,7 @@ class Tunnel:
         self.host_header = ""
         self.sticky = ""
         self.server: IServer | None = None
+        self.elsewhere = False
         self.upstreams: list[Pipe] = []
         self.visitors: list[Visitor] = []
         self.dials = 0
