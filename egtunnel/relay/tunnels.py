@@ -140,11 +140,16 @@ class TunnelTable:
         return tunnel
 
     def release(self, tunnel: Tunnel, server: Server) -> None:
-        """Who served it does not want it any more. After the last one the place stays reserved for their return."""
+        """Who served it does not want it any more; the place stays reserved for its return.
+
+        A name that may be shared is not taken down: with the last one gone, visitors wait for the next.
+        """
         tunnel.servers.remove(server)
         if not tunnel.servers:
-            self.reservations.leave(tunnel.place, self._now(), bound=False, last=server.client)
-            self._remove(tunnel.place)
+            share = tunnel.manner.share
+            self.reservations.leave(tunnel.place, self._now(), bound=share, last=server.client)
+            if not share:
+                self._remove(tunnel.place)
         self.on_change()
         self.log.info("released {name} by client {client}", name=tunnel.name, client=server.client)
 

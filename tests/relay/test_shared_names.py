@@ -122,17 +122,17 @@ def test_a_name_is_shared_by_so_many() -> None:
     three.claim(1, name="app", share=True)
 
 
-def test_the_last_one_to_leave_takes_the_name_down() -> None:
-    """As with a name of one alone: unknown once given back, waited for while away."""
+def test_the_last_one_to_leave_leaves_the_name_standing() -> None:
+    """Visitors wait for whoever comes next, however it left; for another name of its own it may ask."""
     house = House()
     one, two = shared(house, "one", "two")
     one.tell(Release(1))
-    assert house.table.by_name("app") is not None
     two.cut()
     assert house.table.by_name("app") is not None
     (heir,) = shared(house, "two")
     heir.tell(Release(1))
-    assert house.table.by_name("app") is None
+    assert house.table.by_name("app") is not None
+    assert len(house.tunnel("app").servers) == 0
     assert house.reservations.owner_of(APP) == Owner(house.door._tokens.check("the-token-of-this-relay") or "", "")
 
 
