@@ -56,8 +56,12 @@ class Opening:
     def channel_reset(self, error: EgtunnelError) -> None:
         """The far side, or the end of the session, has ended it."""
         self._error = error
-        if not self._accepted and isinstance(error, FAULTS):
+        if self._accepted:
+            return
+        if isinstance(error, FAULTS):
             self._server.failed()
+        else:
+            self._server.health.gave_up()
 
     def channel_over(self) -> None:
         """It is over, for whatever reason."""
@@ -194,7 +198,10 @@ class Servers:
 
     def first(self) -> Server | None:
         """Who serves, where only one does; None: it is not there."""
-        return next((each for each in self._servers if each.online), None)
+        for each in self._servers:
+            if each.session.online:
+                return each
+        return None
 
     def choose(self, visitor: Visitor, sticky: str, avoid: Collection[Server] = ()) -> Server | None:
         """Who is to serve this visitor; None: nobody is there but those to avoid.

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from egtunnel.errors import ClientAway, LinkLost, TooManyChannels, UpstreamRefused, UpstreamSlow
+from egtunnel.errors import ClientAway, LinkLost, OverBudget, TooManyChannels, UpstreamRefused, UpstreamSlow
 from egtunnel.interfaces import IRoute, IServer, Visitor
 from egtunnel.relay.health import ServerLimits
 from egtunnel.session.messages import Release
@@ -182,6 +182,17 @@ class FailureTests(SharedCase):
         self.dial()
         self.refuse(self.one, UpstreamSlow())
         self.assertEqual(one.health.failures, 1)
+
+    def test_what_says_nothing_of_a_server_lets_the_next_visitor_ask(self) -> None:
+        """A channel that ends for a reason of ours, or without one, is no answer after a rest either."""
+        one = next(iter(self.house.tunnel("app").servers))
+        for _ in range(3):
+            one.failed()
+        self.house.clock.advance(10)
+        self.dial()
+        self.refuse(self.one, OverBudget())
+        self.assertTrue(one.health.ready(self.house.clock.seconds()))
+        self.assertEqual(one.health.failures, 3)
 
     def test_one_with_too_many_channels_is_passed_over(self) -> None:
         """The visitor goes to the next."""

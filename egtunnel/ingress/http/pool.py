@@ -59,7 +59,7 @@ class Pool:
     def take(self, idempotent: bool, server: IServer | None = None) -> Upstream | None:
         """A connection to reuse; for a request that must not be repeated only one that was used a moment ago."""
         idle = self._idle.get(server)
-        if idle is None:
+        if not idle:
             return None
         now, found = self._clock.seconds(), None
         while idle and found is None:
@@ -69,10 +69,11 @@ class Pool:
                 found = idle.pop()
             else:
                 self._drop(idle.pop())
-        if not idle:
-            del self._idle[server]
-        if server is not None and found is not None:
-            server.let_go(found)
+        if server is not None:
+            if not idle:
+                del self._idle[server]
+            if found is not None:
+                server.let_go(found)
         return found
 
     def put(self, upstream: Upstream, wait: float | None, server: IServer | None = None) -> None:
@@ -81,15 +82,15 @@ class Pool:
         if wait is not None:
             limit = min(limit, wait - 1.0)
         upstream.resume()
-        idle = self._idle.setdefault(server, [])
-        if limit <= 0 or len(idle) >= self.limits.idle_upstreams or not upstream.reusable:
+        idle = self._idle.get(server)
+        if limit <= 0 or len(idle or ()) >= self.limits.idle_upstreams or not upstream.reusable:
             upstream.close()
-            if not idle:
-                del self._idle[server]
             return
         now = self._clock.seconds()
         upstream.idle_since, upstream.idle_until = now, now + limit
         upstream.server = server
+        if idle is None:
+            idle = self._idle[server] = []
         idle.append(upstream)
         if server is not None:
             server.keep(upstream)
@@ -123,10 +124,10 @@ class Pool:
         if idle is None or upstream not in idle:
             return
         idle.remove(upstream)
-        if not idle:
-            del self._idle[upstream.server]
         if upstream.server is not None:
             upstream.server.let_go(upstream)
+            if not idle:
+                del self._idle[upstream.server]
         self._look()
 
     def close(self) -> None:
@@ -159,7 +160,7 @@ class Pool:
         upstream.close()
 
     def _look(self) -> None:
-        if not self._idle and not self.active:
+        if not self.active and not any(self._idle.values()):
             if self._sweep is not None:
                 self._sweep.cancel()
                 self._sweep = None
