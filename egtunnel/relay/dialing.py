@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -96,7 +96,7 @@ class Dial:
     is lost if it is not. The last one to be tried gets it at once.
     """
 
-    __slots__ = ("_factory", "_left", "_opening", "_route", "_waiting", "result")
+    __slots__ = ("_factory", "_late", "_left", "_opening", "_route", "_waiting", "result")
 
     def __init__(self, route: SharedRoute, factory: IProtocolFactory) -> None:
         self.result: Deferred[IProtocol] = Deferred(self._cancelled)
@@ -104,6 +104,7 @@ class Dial:
         self._factory = factory
         self._left = route.servers.limits.tries
         self._opening: Opening | None = None
+        self._late: IDelayedCall | None = None
         self._waiting: Deferred[None] | None = None
 
     def go(self) -> None:
@@ -134,6 +135,7 @@ class Dial:
             return
         if patient:
             self._opening = opening
+            self._be_patient(server)
         else:
             self._connect(opening.channel)
 
@@ -150,12 +152,12 @@ class Dial:
 
     def accepted(self, channel: ChannelTransport) -> None:
         """The service has taken the visitor."""
-        self._opening = None
+        self._answered()
         self._connect(channel)
 
     def missed(self, error: EgtunnelError) -> None:
         """It has not: try another one, if there is one."""
-        self._opening = None
+        self._answered()
         if self._left > 0 and self._route.elsewhere:
             self.go()
         else:
@@ -179,8 +181,29 @@ class Dial:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def _drop(self) -> None:
+    def _be_patient(self, server: Server) -> None:
+        patience = self._route.servers.limits.patience
+        self._late = self._route.room.clock.callLater(patience, self._too_late, server)
+
+    def _too_late(self, server: Server) -> None:
+        """Nothing is heard of it; a client whose machine stands still keeps its link for a while."""
+        if self._route.elsewhere:
+            server.failed()
+            self._drop()
+            self.go()
+        else:
+            self._be_patient(server)
+
+    def _answered(self) -> Opening | None:
+        """Wait for this server no more."""
         opening, self._opening = self._opening, None
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+        return opening
+
+    def _drop(self) -> None:
+        opening = self._answered()
         if opening is not None:
             opening.dialing = None
             opening.channel.reset(ChannelClosed())

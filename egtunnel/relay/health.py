@@ -11,12 +11,14 @@ __all__ = ["Health", "ServerLimits"]
 class ServerLimits:
     """Of the servers of one shared name; times in seconds.
 
-    ``servers``: at once. ``tries``: to how many of them one visitor is sent until one takes it. After ``failures`` in a
-    row one rests for ``rest``, after each further failure twice as long, up to ``longest_rest``.
+    ``servers``: at once. ``tries``: to how many of them one visitor is sent until one takes it; ``patience``: how long
+    it waits for each while there is another. After ``failures`` in a row one rests for ``rest``, after each further
+    failure twice as long, up to ``longest_rest``.
     """
 
     servers: int = 32
     tries: int = 3
+    patience: float = 3.0
     failures: int = 3
     rest: float = 10.0
     longest_rest: float = 60.0

@@ -183,6 +183,50 @@ class FailureTests(SharedCase):
         self.refuse(self.one, UpstreamSlow())
         self.assertEqual(one.health.failures, 1)
 
+    def test_who_is_silent_is_waited_for_for_a_while(self) -> None:
+        """Then the visitor goes to another one, and that counts; with nobody else there it waits on."""
+        one = next(iter(self.house.tunnel("app").servers))
+        dialing = self.dial()
+        self.house.clock.advance(2.9)
+        self.house.carry()
+        self.assertEqual(len(self.two.opened), 0)
+        self.house.clock.advance(0.1)
+        self.house.carry()
+        self.successResultOf(dialing)
+        self.assertEqual((len(self.two.opened), one.health.failures, self.loads()), (1, 1, {"one": 0, "two": 1}))
+        self.two.tell(Release(1))
+        waiting = self.dial()
+        self.house.clock.advance(60)
+        self.house.carry()
+        self.one.accept()
+        self.successResultOf(waiting)
+
+    def test_a_silent_one_that_was_the_only_one_left_is_waited_for(self) -> None:
+        """Until somebody else comes."""
+        dialing = self.dial()
+        self.two.tell(Release(1))
+        self.house.clock.advance(4)
+        self.house.carry()
+        self.assertNoResult(dialing)
+        (three,) = shared(self.house, "three")
+        self.house.clock.advance(3)
+        self.house.carry()
+        three.accept()
+        self.successResultOf(dialing)
+
+    def test_no_timer_is_left_of_a_visitor(self) -> None:
+        """However its way ended."""
+        before = len(self.house.clock.getDelayedCalls())
+        self.visit()
+        gone = self.dial()
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.dial()
+        self.refuse(self.one)
+        self.two.accept()
+        self.house.carry()
+        self.assertEqual(len(self.house.clock.getDelayedCalls()), before)
+
     def test_what_says_nothing_of_a_server_lets_the_next_visitor_ask(self) -> None:
         """A channel that ends for a reason of ours, or without one, is no answer after a rest either."""
         one = next(iter(self.house.tunnel("app").servers))
