@@ -227,6 +227,22 @@ class FailureTests(SharedCase):
         self.house.carry()
         self.assertEqual(len(self.house.clock.getDelayedCalls()), before)
 
+    def test_a_factory_that_wants_no_connection_gets_none(self) -> None:
+        """The channel is ended."""
+
+        class Closed(Factory):
+            def buildProtocol(self, addr: object) -> None:
+                return None
+
+        dialing = self.house.tunnel("app").dialer(Visitor("http", "192.0.2.1", 1)).connect(Closed())
+        self.house.carry()
+        channel, _ = self.one.opened[-1]
+        channel.connect_protocol(Recorder())
+        channel.accept()
+        self.house.carry()
+        self.failureResultOf(dialing, LinkLost)
+        self.assertEqual(self.loads(), {"one": 0, "two": 0})
+
     def test_what_says_nothing_of_a_server_lets_the_next_visitor_ask(self) -> None:
         """A channel that ends for a reason of ours, or without one, is no answer after a rest either."""
         one = next(iter(self.house.tunnel("app").servers))
