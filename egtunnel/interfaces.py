@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -11,7 +12,22 @@ from zope.interface import Attribute, Interface
 
 from egtunnel.policy import HeaderPolicy
 
-__all__ = ["Dialer", "ILink", "ILinkReceiver", "ITunnel", "ITunnels", "Visitor", "plain_address"]
+__all__ = [
+    "Dialer",
+    "ILink",
+    "ILinkReceiver",
+    "IMovable",
+    "IRoute",
+    "IServer",
+    "ITunnel",
+    "ITunnels",
+    "Visitor",
+    "plain_address",
+    "subscriber",
+]
+
+NETWORK = 64
+"""Bits of an IPv6 address that one subscriber has; the rest is of his choice (RFC 6177)."""
 
 
 @attrs.frozen
@@ -20,6 +36,7 @@ class Visitor:
 
     ``kind`` is the kind of the ingress (``http`` or ``tcp``), ``host`` and ``port`` the visitor's own address,
     ``name`` the public name it asked for, ``tls_name`` the one it named in a TLS handshake that ended at the relay.
+    ``cookie`` is the server it says it was with before, where the tunnel asks for that.
     """
 
     kind: str
@@ -27,6 +44,7 @@ class Visitor:
     port: int
     name: str = ""
     tls_name: str = ""
+    cookie: str = ""
 
 
 def plain_address(host: str) -> str:
@@ -38,9 +56,48 @@ def plain_address(host: str) -> str:
     return host if mapped is None else str(mapped)
 
 
+def subscriber(host: str) -> str:
+    """What an address is counted under: itself, or its network where it is IPv6."""
+    if ":" not in host:
+        return host
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(IPv6Address(int(address) >> (128 - NETWORK) << (128 - NETWORK)))
+
+
 Dialer = Callable[[Visitor], IStreamClientEndpoint]
 """How to reach what stands behind a tunnel. ``connect`` fails with an error of ``egtunnel.errors`` (``ClientAway``,
 ``UpstreamRefused``, ``OverLimit``...); a connection that ends early is lost with such an error as its reason."""
+
+
+class IServer(Interface):
+    """One of several who may serve one tunnel; hashable. Connections to different ones are never mixed."""
+
+    id: str = Attribute("What a visitor's cookie knows it by.")
+
+    def keep(connection: Any) -> None:
+        """A connection to it waits for its next use; it is closed (``close``) when the server leaves."""
+
+    def let_go(connection: Any) -> None:
+        """It is used again, or over."""
+
+
+class IMovable(Interface):
+    """What a protocol may provide that is connected to one of several servers."""
+
+    def move() -> None:
+        """Nothing is heard of the server for now; it may come back. Leave it, if all can be done elsewhere instead."""
+
+
+class IRoute(IStreamClientEndpoint):
+    """The way of one visitor to an upstream."""
+
+    server: IServer | None = Attribute("Who serves this visitor, as far as is known; None: there is only one.")
+    elsewhere: bool = Attribute("Whether a further ``connect`` would be to another server.")
 
 
 class ITunnel(Interface):
@@ -53,8 +110,9 @@ class ITunnel(Interface):
 
     protocol: str = Attribute("What the upstream speaks: ``http/1.1`` or ``h2c``.")
     policy: HeaderPolicy | None = Attribute("What is done to the headers and paths of requests; None: nothing.")
+    sticky: str = Attribute("What keeps a visitor at one of several servers: ``address``, ``cookie``, empty: nothing.")
 
-    def dialer(visitor: Visitor) -> IStreamClientEndpoint:
+    def dialer(visitor: Visitor) -> IRoute:
         """The endpoint that reaches the upstream for this visitor; waits while a known client is away."""
 
 

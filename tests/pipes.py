@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.errors import EgtunnelError, LinkLost
-from egtunnel.interfaces import ILink
+from egtunnel.interfaces import ILink, IRoute
 from egtunnel.mux.budget import Budget
 from egtunnel.session.messages import Message
 from egtunnel.session.session import Role, Session, SessionLimits
@@ -82,6 +82,17 @@ class Recorder(Protocol):
     @property
     def error(self) -> BaseException | None:
         return None if self.lost is None else self.lost.value
+
+
+@implementer(IRoute)
+class Route:
+    """The way to an upstream of which there is only one."""
+
+    server = None
+    elsewhere = False
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self.connect = endpoint.connect
 
 
 class Side:

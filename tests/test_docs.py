@@ -16,7 +16,7 @@ import pytest
 
 import egtunnel
 from egtunnel.client.tap import Options as ClientOptions
-from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS
+from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS
 from egtunnel.relay.tap import Options as RelayOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,7 +76,7 @@ def test_the_reference_gives_the_default_of_every_option(daemon: str) -> None:
 def test_the_reference_says_which_options_belong_to_a_tunnel() -> None:
     """What may stand in a ``[[tunnel]]`` table."""
     text = section("Configuration file")
-    for row in TUNNEL_PARAMETERS:
+    for row in [*TUNNEL_PARAMETERS, *TUNNEL_FLAGS]:
         assert f"`{row[0]}`" in text
 
 

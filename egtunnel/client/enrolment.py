@@ -14,7 +14,7 @@ from egtunnel.client.calm import Calm
 from egtunnel.client.greeting import plain
 from egtunnel.client.offers import Offer
 from egtunnel.errors import HandshakeError, Refused
-from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Unknown
+from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Release, Unknown
 from egtunnel.session.session import Session
 
 __all__ = ["Enrolment", "EnrolmentLimits"]
@@ -84,6 +84,17 @@ class Enrolment:
         for call in calls.values():
             if call.active():
                 call.cancel()
+
+    def release(self) -> bool:
+        """Give back what others serve, too, so that visitors go to them; whether there is anything like that."""
+        session = self._session
+        shared = [number for number, offer in self.offers.items() if offer.share and number in self.urls]
+        if session is None or not shared:
+            return False
+        self.end()
+        for number in shared:
+            session.send(Release(number))
+        return True
 
     def message(self, message: Message) -> None:
         """A control message of the relay's."""

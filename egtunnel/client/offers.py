@@ -19,7 +19,8 @@ class Offer:
     ``kind`` is ``http`` or ``tcp``. ``name`` is the wanted name below the relay's domain and ``host`` a wanted host
     name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
     ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
-    targets.
+    targets. ``share``: other clients may serve the place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor
+    at one of them.
     """
 
     target: Target
@@ -30,6 +31,8 @@ class Offer:
     host_header: str = ""
     policy: HeaderPolicy = attrs.field(factory=HeaderPolicy)
     trust: TlsTrust = attrs.field(factory=TlsTrust)
+    share: bool = False
+    sticky: str = ""
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
@@ -46,6 +49,8 @@ class Offer:
             request_headers=request_headers,
             response_headers=response_headers,
             path_prefix=path_prefix,
+            share=self.share,
+            sticky=self.sticky,
         )
 
     @property

@@ -19,6 +19,7 @@ from egtunnel.client.backoff import Backoff, BackoffLimits
 from egtunnel.client.companions import Companions
 from egtunnel.client.connection import Farewell, Road, road
 from egtunnel.client.continuity import Continuity
+from egtunnel.client.drain import drained
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
 from egtunnel.client.greeting import GreetingLimits
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
@@ -44,7 +45,8 @@ class ClientLimits:
     """All limits of a client. Sizes in bytes, times in seconds.
 
     ``budget``: held for all channels. ``heartbeat``: the shortest and the longest that a relay may ask for.
-    ``farewell``: how long a stop waits for the relay. ``loopback``: the longest wait between attempts to reach a relay
+    ``farewell``: how long a stop waits for the relay. ``drain``: how long before that it serves on what is under way,
+    where others serve the same names. ``loopback``: the longest wait between attempts to reach a relay
     on this machine, where an attempt costs next to nothing.
     """
 
@@ -58,6 +60,7 @@ class ClientLimits:
     budget: int = 64 * 1024 * 1024
     heartbeat: tuple[float, float] = (1.0, 60.0)
     farewell: float = 3.0
+    drain: float = 10.0
     loopback: float = 2.0
 
 
@@ -156,12 +159,23 @@ class Client(Service):
         self._loop.addErrback(self._ended)
 
     def stopService(self) -> Deferred[None]:
-        """Tell the relay, and stop; fires once the link is gone."""
+        """Tell the relay, and stop; fires once the link is gone.
+
+        Where others serve the same names, too, what is under way is finished first.
+        """
         super().stopService()
         for watch in self._watches:
             watch.stop()
-        link = self._uplink.continuity.link
         self._loop.cancel()
+        session, drain = self.session, self.limits.drain
+        if session is None or not session.online or not drain or not self.enrolment.release():
+            return self._leave()
+        if session.channels:
+            self._say(f"no new visitors; serving those there are for up to {drain:g} seconds")
+        return drained(session, self._reactor, drain).addCallback(lambda _: self._leave())
+
+    def _leave(self) -> Deferred[None]:
+        link = self._uplink.continuity.link
         farewell = Farewell()
         for sessions in (self._companions, self._uplink.continuity):
             sessions.close(ShuttingDown("the client is shutting down"))

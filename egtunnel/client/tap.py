@@ -14,7 +14,7 @@ from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
 from egtunnel.client.service import Client, ClientLimits
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
-from egtunnel.client.tunnel_tables import TUNNEL_PARAMETERS, read_offer
+from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS, read_offer
 from egtunnel.clock import install_monotonic
 from egtunnel.configuration import (
     ConfiguredOptions,
@@ -34,6 +34,7 @@ from egtunnel.terminal import Terminal, own_pidfile
 __all__ = ["Options", "makeService"]
 
 TUNNEL_OPTIONS = tuple(row[0] for row in TUNNEL_PARAMETERS)
+TUNNEL_SWITCHES = tuple(row[0] for row in TUNNEL_FLAGS)
 
 
 class Options(ConfiguredOptions):
@@ -64,12 +65,13 @@ class Options(ConfiguredOptions):
         parameter(
             "resume-window", 60.0, "seconds visitors wait for the next link to the relay; 0: none", number(0, 3600)
         ),
+        parameter("drain", 10.0, "seconds to serve on at a stop, where names are shared; 0: none", number(0, 3600)),
         parameter("state", None, "folder for what must survive a restart", folder),
         parameter("config", None, "TOML file with the same names", folder),
     ]
     optFlags: ClassVar[list[list[Any]]] = [
         ["insecure", None, "send the token unencrypted to another machine"],
-        ["local-insecure", None, "believe any certificate of an https:// target"],
+        *TUNNEL_FLAGS,
     ]
 
     def postOptions(self) -> None:
@@ -94,7 +96,7 @@ class Options(ConfiguredOptions):
             raise ConfigurationError("tunnel: write each as a [[tunnel]] table")
         offers: list[Offer] = []
         if self["local"] is not None:
-            offers.append(read_offer({key: self[key] for key in (*TUNNEL_OPTIONS, "local-insecure")}, ""))
+            offers.append(read_offer({key: self[key] for key in (*TUNNEL_OPTIONS, *TUNNEL_SWITCHES)}, ""))
         elif stray := [key for key in TUNNEL_OPTIONS if key in on_command_line]:
             raise ConfigurationError(f"--{stray[0]} needs --local TARGET beside it")
         if "local" not in on_command_line:
@@ -178,7 +180,7 @@ def _client(
         sources=options["link-source"],
         say=say,
         on_fatal=fail,
-        limits=ClientLimits(session=SessionLimits(resume=options["resume-window"])),
+        limits=ClientLimits(session=SessionLimits(resume=options["resume-window"]), drain=options["drain"]),
     )
     client.setName(f"egclient {turn + 1}")
     return client

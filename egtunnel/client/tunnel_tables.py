@@ -15,7 +15,7 @@ from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.configuration import folder, parameter, whole_number
 from egtunnel.errors import ConfigurationError
 
-__all__ = ["TUNNEL_PARAMETERS", "read_offer"]
+__all__ = ["TUNNEL_FLAGS", "TUNNEL_PARAMETERS", "read_offer"]
 
 NAME_LENGTH = 253
 
@@ -26,16 +26,27 @@ def _word(text: str) -> str:
     return text
 
 
+def _sticky(text: str) -> str:
+    if text not in ("address", "cookie"):
+        raise ValueError("it must be address or cookie")
+    return text
+
+
 TUNNEL_PARAMETERS: list[list[Any]] = [
     parameter("local", None, "the service to share: 8080, host:8080, http(s):// or h2c://host:port, unix:/path..."),
     parameter("name", None, "the public name wanted below the relay's domain", _word),
     parameter("host", None, "a public host name of your own", _word),
     parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
+    parameter("sticky", None, "with --share-name, what keeps a visitor at one client: address or cookie", _sticky),
     parameter("host-header", None, "what to rewrite the Host of requests to", _word),
     *HEADER_PARAMETERS,
     parameter("local-ca", None, "PEM file of the authority to believe for an https:// target", folder),
 ]
-_FLAGS = ("local-insecure",)
+TUNNEL_FLAGS: list[list[Any]] = [
+    ["share-name", None, "other clients may serve the same name, host or port, too"],
+    ["local-insecure", None, "believe any certificate of an https:// target"],
+]
+_FLAGS = tuple(row[0] for row in TUNNEL_FLAGS)
 
 
 def read_offer(table: Mapping[str, Any], place: str) -> Offer:
@@ -81,13 +92,14 @@ def _text(key: str, value: Any, place: str) -> Any:
 
 
 def _offer(values: Mapping[str, Any]) -> Offer:
+    share = _share(values)
     trust = TlsTrust(authority=str(values["local-ca"] or ""), verify=not values["local-insecure"])
     target = parse_target(values["local"])
     if values["tcp"] is not None:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
-        return Offer(target, kind="tcp", port=values["tcp"], trust=trust)
+        return Offer(target, kind="tcp", port=values["tcp"], trust=trust, **share)
     if values["name"] is not None and values["host"] is not None:
         raise ConfigurationError("--name and --host do not go together: ask for one of them")
     return Offer(
@@ -97,4 +109,17 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         host_header=values["host-header"] or "",
         policy=read_policy(values),
         trust=trust,
+        **share,
     )
+
+
+def _share(values: Mapping[str, Any]) -> dict[str, Any]:
+    """How the place is shared with other clients."""
+    share, sticky = values["share-name"], values["sticky"] or ""
+    if share and not (values["name"] or values["host"] or values["tcp"]):
+        raise ConfigurationError("--share-name: name what is shared, with --name, --host or --tcp PORT")
+    if sticky and not share:
+        raise ConfigurationError("--sticky is for names that several clients serve: give --share-name, too")
+    if sticky == "cookie" and values["tcp"] is not None:
+        raise ConfigurationError("--sticky cookie is for HTTP: a TCP tunnel can do --sticky address")
+    return {"share": share, "sticky": sticky}

@@ -13,7 +13,7 @@ from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
-from egtunnel.relay.tunnels import Tunnel, TunnelTable
+from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
 from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release
 from egtunnel.session.session import Session
 
@@ -22,6 +22,9 @@ __all__ = ["ClaimLimits", "Claims"]
 KEY_LENGTH = 128
 PROTOCOLS = {"": "http/1.1", "h2c": "h2c"}
 """What a claim may say the service speaks, and what its tunnel says then."""
+
+STICKY = {"http": ("", "address", "cookie"), "tcp": ("", "address")}
+"""What may keep visitors at one of several servers, by kind of tunnel."""
 
 
 @attrs.frozen
@@ -65,7 +68,13 @@ class Claims:
 
     def back(self) -> None:
         """The session has a link again: who waited for it comes in."""
-        self._table.back([tunnel for tunnel in self.tunnels.values() if tunnel.session is self._session])
+        self._table.back(
+            [tunnel for number, tunnel in self.tunnels.items() if tunnel.servers.find(self._session, number)]
+        )
+
+    def unheard(self) -> None:
+        """The session has lost its link and waits for another."""
+        self._table.unheard(self._session, list(self.tunnels.values()))
 
     def closed(self) -> None:
         """The session is over; its tunnels wait for the client's return."""
@@ -96,8 +105,9 @@ class Claims:
 
     def _give_back(self, number: int) -> None:
         tunnel = self.tunnels.pop(number, None)
-        if tunnel is not None and tunnel.session is self._session:
-            self._table.release(tunnel)
+        server = None if tunnel is None else tunnel.servers.find(self._session, number)
+        if tunnel is not None and server is not None:
+            self._table.release(tunnel, server)
 
     def _bind(self, claim: Claim) -> Tunnel:
         if claim.tunnel < 1:
@@ -111,6 +121,8 @@ class Claims:
         raise Refused("bad-kind", f"this relay has no tunnels of kind {claim.kind[:80]!a}")
 
     def _bind_http(self, claim: Claim) -> Tunnel:
+        if claim.share and not (claim.name or claim.host):
+            raise Refused("bad-name", "ask for the name or host that is to be shared")
         if claim.name and claim.host:
             raise Refused("bad-name", "ask for a name or for a host, not for both")
         if claim.host:
@@ -127,6 +139,8 @@ class Claims:
         ports = self._limits.ports
         if not ports:
             raise Refused("bad-kind", "this relay has no TCP ports to give")
+        if claim.share and not claim.port:
+            raise Refused("bad-name", "ask for the TCP port that is to be shared")
         if claim.port:
             if claim.port not in ports:
                 raise Refused("port-out-of-range", f"this relay gives TCP ports {ports[0]} to {ports[-1]} only")
@@ -142,40 +156,48 @@ class Claims:
         raise Refused("no-free-port", "no TCP port of the relay is free", retry=True, after=self._limits.after)
 
     def _wanted(self, place: Place, claim: Claim, reason: str, text: str) -> Tunnel:
-        if not self._free(place):
+        tunnel = self._table.at(place)
+        if tunnel is not None and tunnel.servers and claim.share and tunnel.manner.share:
+            if self._table.reservations.owner_of(place) != self._owner.together:
+                raise Refused(reason, text)
+            self._check_share(tunnel, manner_of(claim))
+        elif not self._free(place, claim.share):
             raise Refused(reason, text)
         return self._take(place, claim, "")
+
+    def _check_share(self, tunnel: Tunnel, manner: Manner) -> None:
+        """Whether this client may serve the tunnel beside others. Raises Refused."""
+        if tunnel.manner != manner:
+            raise Refused("share-mismatch", f"who shares {tunnel.name} does so with other options of the tunnel")
+        if len(tunnel.servers) >= tunnel.servers.limits.servers:
+            raise Refused(
+                "too-many-servers",
+                f"{tunnel.name} is shared by as many clients as a name may have",
+                retry=True,
+                after=self._limits.after,
+            )
 
     def _choices(self, kind: str, key: str, values: Iterable[str]) -> Iterator[Place]:
         """Free places for a client that named none: first what it had for this target before."""
         reservations = self._table.reservations
         for value in reservations.made_for(self._owner, kind, key):
             place = Place(kind, value)
-            if self._free(place) and (kind != "port" or int(value) in self._limits.ports):
+            if self._free(place, False) and (kind != "port" or int(value) in self._limits.ports):
                 yield place
         for value in values:
             place = Place(kind, value)
             if reservations.owner_of(place) is None:
                 yield place
 
-    def _free(self, place: Place) -> bool:
-        """Whether nobody else owns the place, and no other tunnel of this client stands there now."""
+    def _free(self, place: Place, share: bool) -> bool:
+        """Whether nobody else owns the place, and no tunnel is served there now."""
         tunnel = self._table.at(place)
-        if tunnel is not None and tunnel.session is not None:
+        if tunnel is not None and tunnel.servers:
             return False
-        return self._table.reservations.owner_of(place) in (None, self._owner)
+        return self._table.reservations.free_for(place, self._owner, share=share)
 
     def _take(self, place: Place, claim: Claim, key: str) -> Tunnel:
-        return self._table.claim(
-            place,
-            self._owner,
-            self._session,
-            claim.tunnel,
-            key=key,
-            host_header=canonical_header(claim.host_header),
-            protocol=spoken(claim.protocol),
-            policy=policy_of(claim),
-        )
+        return self._table.claim(place, self._owner, self._session, claim.tunnel, key=key, manner=manner_of(claim))
 
     def _url(self, tunnel: Tunnel) -> str:
         urls: dict[str, Callable[[str], str]] = {
@@ -190,6 +212,15 @@ class Claims:
         Release: _release,
         Notice: _notice,
     }
+
+
+def manner_of(claim: Claim) -> Manner:
+    """How the tunnel is to treat what goes through it; raises Refused ``bad-host``, -``protocol`` or -``policy``."""
+    if claim.sticky not in STICKY[claim.kind] or (claim.sticky and not claim.share):
+        raise Refused("bad-policy", f"visitors cannot be kept at one server by {claim.sticky[:80]!a} here")
+    return Manner(
+        canonical_header(claim.host_header), spoken(claim.protocol), policy_of(claim), claim.share, claim.sticky
+    )
 
 
 def canonical_header(header: str) -> str:

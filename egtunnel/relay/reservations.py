@@ -17,6 +17,11 @@ class Owner:
     token: str
     client: str
 
+    @property
+    def together(self) -> Owner:
+        """All clients of this token, who own what they share."""
+        return Owner(self.token, "")
+
 
 @attrs.frozen
 class Place:
@@ -31,7 +36,8 @@ class Reservation:
     """One owned place.
 
     ``key``: the target for which the relay chose the place itself; empty if the client named the place. ``bound``: a
-    tunnel stands there. ``idle_since``: the moment its owner went away or gave it back; None while in use.
+    tunnel stands there. ``idle_since``: the moment its owner went away or gave it back; None while in use. ``last``: of
+    several clients who shared it, the one who left last.
     """
 
     place: Place
@@ -39,6 +45,7 @@ class Reservation:
     key: str = ""
     bound: bool = True
     idle_since: float | None = None
+    last: str = ""
 
 
 @attrs.frozen
@@ -92,12 +99,23 @@ class Reservations:
         self._add(Reservation(place, owner, key))
         return self._make_room(owner)
 
-    def leave(self, place: Place, now: float, *, bound: bool) -> None:
+    def free_for(self, place: Place, owner: Owner, *, share: bool) -> bool:
+        """Whether a client may have a place where no tunnel is served, alone or to ``share`` it with others.
+
+        What was shared is reserved for sharing; but who left last may have it alone.
+        """
+        known = self._places.get(place)
+        if known is None or known.owner == owner:
+            return True
+        return known.owner == owner.together and (share or known.last == owner.client)
+
+    def leave(self, place: Place, now: float, *, bound: bool, last: str = "") -> None:
         """The place is not in use any more; ``bound``: its tunnel waits there for the owner's return."""
         reservation = self._places.get(place)
         if reservation is not None:
             reservation.bound = bound
             reservation.idle_since = now
+            reservation.last = last
 
     def forget(self, place: Place) -> None:
         """The place is free."""
@@ -150,6 +168,7 @@ class Reservations:
                 "key": found.key,
                 "bound": found.bound,
                 "idle_since": None if found.idle_since is None else round(wall - (now - found.idle_since)),
+                "last": found.last,
             }
             for found in self._places.values()
         ]
@@ -161,6 +180,7 @@ class Reservations:
         """
         for item in items[: self.limits.places]:
             texts = [item[member] for member in ("kind", "value", "token", "client", "key")]
+            texts.append(item.get("last", ""))  # files from before names could be shared have none
             if not all(isinstance(text, str) for text in texts) or texts[0] not in ("name", "host", "port"):
                 raise ValueError(f"no reservation: {item}")
             since = item["idle_since"]
@@ -168,4 +188,6 @@ class Reservations:
             place = Place(texts[0], texts[1])
             self.forget(place)
             owner = Owner(texts[2], texts[3])
-            self._add(Reservation(place, owner, texts[4], bound=bool(item["bound"]), idle_since=now - idle))
+            reservation = Reservation(place, owner, texts[4], bound=bool(item["bound"]), idle_since=now - idle)
+            reservation.last = texts[5]
+            self._add(reservation)

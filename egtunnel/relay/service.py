@@ -87,7 +87,14 @@ class Relay(MultiService):
         reservations = Reservations(limits.reservations)
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
-        self.tunnels = TunnelTable(reservations, self._room, reactor.seconds, self._ledger.changed)
+        self.tunnels = TunnelTable(
+            reservations,
+            self._room,
+            reactor.seconds,
+            self._ledger.changed,
+            random_text=random_text,
+            limits=limits.servers,
+        )
         self._inherited = inherited or Inherited()
         self._on_left = on_left
         self._signals = signals
@@ -331,6 +338,7 @@ class Relay(MultiService):
             door.gone(owner, session, error)
 
         session.on_message = claims.message
+        session.on_away = lambda error: claims.unheard()
         session.on_back = claims.back
         session.on_closed = closed
 

@@ -15,6 +15,7 @@ from egtunnel.ingress.tls.limits import TLSLimits
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
+from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
@@ -40,6 +41,7 @@ class RelayLimits:
     http: HTTPLimits = attrs.field(factory=HTTPLimits)
     link: LinkLimits = attrs.field(factory=LinkLimits)
     reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
+    servers: ServerLimits = attrs.field(factory=ServerLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)
     tcp: TCPLimits = attrs.field(factory=TCPLimits)
     tls: TLSLimits = attrs.field(factory=TLSLimits)

@@ -2,77 +2,70 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from egtunnel.errors import Refused, UnknownTunnel
-from egtunnel.interfaces import ITunnel, ITunnels, Visitor
+from egtunnel.interfaces import IRoute, ITunnel, ITunnels, Visitor
 from egtunnel.policy import HeaderPolicy
+from egtunnel.relay.dialing import SharedRoute, SingleRoute
+from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Owner, Place, Reservations
+from egtunnel.relay.servers import Server, Servers
 from egtunnel.relay.waiting import WaitingRoom
-from egtunnel.session.endpoint import ChannelEndpoint
 from egtunnel.session.session import Session
 
-__all__ = ["Observer", "Tunnel", "TunnelEndpoint", "TunnelTable"]
+__all__ = ["Manner", "Observer", "Tunnel", "TunnelTable"]
+
+
+@attrs.frozen
+class Manner:
+    """How a tunnel treats what goes through it; all who share one have to agree.
+
+    ``share``: others of the same token may serve it, too. ``sticky`` as in ``ITunnel``.
+    """
+
+    host_header: str = ""
+    protocol: str = "http/1.1"
+    policy: HeaderPolicy | None = None
+    share: bool = False
+    sticky: str = ""
 
 
 @implementer(ITunnel)
 @attrs.define(eq=False)
 class Tunnel:
-    """A public name and, while its owner is there, the session that serves it under the client's ``number``."""
+    """A public name and its ``servers``: one as a rule, none while its owner is away."""
 
     kind: str
     name: str
     place: Place
-    owner: Owner
     room: WaitingRoom = attrs.field(repr=False)
-    host_header: str = ""
+    servers: Servers = attrs.field(factory=Servers, repr=False)
+    manner: Manner = Manner()
     scheme: str = "http"
+    host_header: str = ""
     protocol: str = "http/1.1"
     policy: HeaderPolicy | None = None
-    number: int = 0
-    session: Session | None = attrs.field(default=None, repr=False)
+    sticky: str = ""
 
-    def dialer(self, visitor: Visitor) -> IStreamClientEndpoint:
+    def behave(self, manner: Manner) -> None:
+        """Treat visitors like this from now on."""
+        self.manner = manner
+        self.host_header, self.protocol = manner.host_header, manner.protocol
+        self.policy, self.sticky = manner.policy, manner.sticky
+
+    def dialer(self, visitor: Visitor) -> IRoute:
         """The endpoint that opens a channel to the upstream for this visitor."""
-        return TunnelEndpoint(self, visitor)
-
-
-@implementer(IStreamClientEndpoint)
-class TunnelEndpoint:
-    """Opens a channel of the session that serves the tunnel at that moment; waits for one while its owner is away."""
-
-    __slots__ = ("_tunnel", "_visitor")
-
-    def __init__(self, tunnel: Tunnel, visitor: Visitor) -> None:
-        self._tunnel = tunnel
-        self._visitor = visitor
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fails with ClientAway, LinkLost or TooManyChannels."""
-        if self._tunnel.session is not None and self._tunnel.session.least_busy().online:
-            return self._open(protocolFactory)
-        waiting: Deferred[Any] = self._tunnel.room.wait(self._tunnel)
-        return waiting.addCallback(lambda _: self._open(protocolFactory))
-
-    def _open(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        tunnel, visitor = self._tunnel, self._visitor
-        metadata = {
-            "tunnel": tunnel.number,
-            "kind": visitor.kind,
-            "host": visitor.host,
-            "port": visitor.port,
-            "name": visitor.name,
-        }
-        session = tunnel.session
-        return ChannelEndpoint(lambda: session and session.least_busy(), metadata).connect(factory)
+        if self.manner.share:
+            return SharedRoute(self, self.servers, self.room, visitor, self.sticky)
+        return SingleRoute(self, self.servers, self.room, visitor)
 
 
 class Observer(Protocol):
@@ -101,12 +94,17 @@ class TunnelTable:
         room: WaitingRoom,
         now: Callable[[], float],
         on_change: Callable[[], None] = lambda: None,
+        *,
+        random_text: Callable[[], str] = lambda: secrets.token_hex(8),
+        limits: ServerLimits | None = None,
     ) -> None:
+        self.limits = limits or ServerLimits()
         self.reservations = reservations
         self.observers: list[Observer] = []
         self.on_change = on_change
         self._room = room
         self._now = now
+        self._random_text = random_text
         self._tunnels: dict[Place, Tunnel] = {}
         self._names: dict[str, Tunnel] = {}
         self._hosts: dict[str, Tunnel] = {}
@@ -128,43 +126,50 @@ class TunnelTable:
         return self._tunnels.get(place)
 
     def claim(
-        self,
-        place: Place,
-        owner: Owner,
-        session: Session,
-        number: int,
-        *,
-        key: str,
-        host_header: str = "",
-        protocol: str = "http/1.1",
-        policy: HeaderPolicy | None = None,
+        self, place: Place, owner: Owner, session: Session, number: int, *, key: str, manner: Manner = Manner()
     ) -> Tunnel:
-        """Bind a place that was found free, or the owner's own, to a session. Raises Refused if an observer does."""
-        tunnel = self._tunnels.get(place) or self._stand(place, owner)
-        tunnel.session, tunnel.number, tunnel.host_header = session, number, host_header
-        tunnel.protocol, tunnel.policy = protocol, policy
-        for forgotten in self.reservations.take(place, owner, key):
+        """Bind a place that the claimant may have to a session. Raises Refused if an observer does."""
+        tunnel = self._tunnels.get(place) or self._stand(place)
+        tunnel.behave(manner)
+        tunnel.servers.add(session, number, owner.client, self._random_text())
+        for forgotten in self.reservations.take(place, owner.together if manner.share else owner, key):
             self._remove(forgotten)
         self.on_change()
         self._room.let_in(tunnel)
         self.log.info("claimed {name} by client {client}", name=tunnel.name, client=owner.client)
         return tunnel
 
-    def release(self, tunnel: Tunnel) -> None:
-        """The owner does not want it any more; the place stays reserved for its return."""
-        self.reservations.leave(tunnel.place, self._now(), bound=False)
-        self._remove(tunnel.place)
+    def release(self, tunnel: Tunnel, server: Server) -> None:
+        """Who served it does not want it any more; the place stays reserved for its return.
+
+        A name that may be shared is not taken down: with the last one gone, visitors wait for the next.
+        """
+        tunnel.servers.remove(server)
+        if not tunnel.servers:
+            share = tunnel.manner.share
+            self.reservations.leave(tunnel.place, self._now(), bound=share, last=server.client)
+            if not share:
+                self._remove(tunnel.place)
         self.on_change()
-        self.log.info("released {name} by client {client}", name=tunnel.name, client=tunnel.owner.client)
+        self.log.info("released {name} by client {client}", name=tunnel.name, client=server.client)
 
     def away(self, session: Session, tunnels: list[Tunnel]) -> None:
-        """The session that served these is over; their visitors wait."""
+        """The session that served these is over; where nobody else does, their visitors wait."""
         now = self._now()
         for tunnel in tunnels:
-            if tunnel.session is session:
-                tunnel.session = None
-                self.reservations.leave(tunnel.place, now, bound=True)
+            gone = [server for server in tunnel.servers if server.session is session]
+            for server in gone:
+                tunnel.servers.remove(server)
+            if gone and not tunnel.servers:
+                self.reservations.leave(tunnel.place, now, bound=True, last=gone[-1].client)
         self.on_change()
+
+    def unheard(self, session: Session, tunnels: list[Tunnel]) -> None:
+        """The session that serves these has lost its link and waits for another; its visitors may turn to others."""
+        for tunnel in tunnels:
+            for server in tunnel.servers:
+                if server.session is session:
+                    server.unheard()
 
     def back(self, tunnels: list[Tunnel]) -> None:
         """The session that serves these has a link again."""
@@ -176,7 +181,7 @@ class TunnelTable:
         for reservation in self.reservations:
             if reservation.bound and reservation.place not in self._tunnels:
                 try:
-                    self._stand(reservation.place, reservation.owner)
+                    self._stand(reservation.place)
                 except Refused as error:
                     self.log.warn("{name} cannot stand again: {text}", name=reservation.place.value, text=error.text)
 
@@ -188,8 +193,9 @@ class TunnelTable:
         if places:
             self.on_change()
 
-    def _stand(self, place: Place, owner: Owner) -> Tunnel:
-        tunnel = Tunnel("tcp" if place.kind == "port" else "http", place.value, place, owner, self._room)
+    def _stand(self, place: Place) -> Tunnel:
+        servers = Servers(self._now, self.limits)
+        tunnel = Tunnel("tcp" if place.kind == "port" else "http", place.value, place, self._room, servers)
         for observer in self.observers:
             observer.claimed(tunnel)
         self._tunnels[place] = tunnel
@@ -205,7 +211,7 @@ class TunnelTable:
         index = self._index(place)
         if index is not None:
             del index[place.value]
-        tunnel.session = None
+        tunnel.servers.clear()
         for observer in self.observers:
             observer.released(tunnel)
         self._room.send_away(tunnel, UnknownTunnel("this name was given back"))

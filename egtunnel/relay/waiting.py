@@ -26,7 +26,7 @@ class WaitingRoom:
 
     def __init__(self, clock: IReactorTime, limits: WaitingLimits) -> None:
         self.limits = limits
-        self._clock = clock
+        self.clock = clock
         self._waiting: dict[Hashable, dict[Deferred[None], IDelayedCall]] = {}
         self.visitors = 0
 
@@ -35,7 +35,7 @@ class WaitingRoom:
         if self.visitors >= self.limits.visitors or not self.limits.hold:
             return fail(ClientAway())
         waiter: Deferred[None] = Deferred(lambda cancelled: self._leave(on, cancelled))
-        call = self._clock.callLater(self.limits.hold, self._too_long, on, waiter)
+        call = self.clock.callLater(self.limits.hold, self._too_long, on, waiter)
         self._waiting.setdefault(on, {})[waiter] = call
         self.visitors += 1
         return waiter

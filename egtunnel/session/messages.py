@@ -94,6 +94,8 @@ class Claim:
     The same client gets the same made-up name again for the same key. ``host_header`` rewrites the Host of requests.
     ``protocol`` is ``h2c`` where the service speaks HTTP/2 in the clear, else empty. ``request_headers``,
     ``response_headers`` and ``path_prefix`` are a ``policy.HeaderPolicy``, each edit a list of action, name and value.
+    ``share``: other clients of the same token may serve the name, too; ``sticky``, ``address`` or ``cookie``, keeps
+    each visitor at one of them.
     """
 
     type: ClassVar[str] = "claim"
@@ -109,6 +111,8 @@ class Claim:
     request_headers: list[list[str]] = attrs.field(factory=list)
     response_headers: list[list[str]] = attrs.field(factory=list)
     path_prefix: str = ""
+    share: bool = False
+    sticky: str = ""
 
 
 @attrs.frozen

@@ -309,7 +309,7 @@ class Session:
         self.on_open(transport, metadata)
 
     def _accepted(self, event: ChannelAccepted) -> None:
-        """Nothing waits for this: channels are used before they are accepted."""
+        event.channel.application.was_accepted()
 
     def _was_reset(self, event: ChannelWasReset) -> None:
         error = error_for_code(event.code, event.text)

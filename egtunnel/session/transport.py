@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 from twisted.internet.error import ConnectionDone
@@ -26,7 +26,7 @@ from egtunnel.mux.channel import Channel
 if TYPE_CHECKING:
     from egtunnel.session.session import Session
 
-__all__ = ["HIGH_WATER", "ChannelAddress", "ChannelTransport"]
+__all__ = ["HIGH_WATER", "ChannelAddress", "ChannelTransport", "ChannelWatcher"]
 
 HIGH_WATER = 65_536
 """More bytes than this waiting to be sent on a channel pause its producer; while memory is tight, any bytes do."""
@@ -41,6 +41,19 @@ class ChannelAddress:
 
     session: str
     channel: int
+
+
+class ChannelWatcher(Protocol):
+    """Told what becomes of a channel, beside its protocol."""
+
+    def channel_accepted(self) -> None:
+        """The peer has accepted it."""
+
+    def channel_reset(self, error: EgtunnelError) -> None:
+        """The peer, the budget or the end of the session has ended it."""
+
+    def channel_over(self) -> None:
+        """It is over, however it ended; told once."""
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -65,6 +78,7 @@ class ChannelTransport:
         "_write_end_told",
         "disconnecting",
         "protocol",
+        "watcher",
     )
 
     log = Logger()
@@ -73,6 +87,7 @@ class ChannelTransport:
         self._session = session
         self._channel = channel
         self.protocol: Any = None
+        self.watcher: ChannelWatcher | None = None
         self.disconnecting = False
         self._lost = False
         self._pending: deque[bytes] = deque()
@@ -238,8 +253,15 @@ class ChannelTransport:
         if fin and not self._pending:
             self._tell_fin()
 
+    def was_accepted(self) -> None:
+        """The peer has accepted the channel."""
+        if self.watcher is not None:
+            self.watcher.channel_accepted()
+
     def was_reset(self, error: EgtunnelError) -> None:
         """The peer, the budget or the end of the session has ended the channel."""
+        if self.watcher is not None:
+            self.watcher.channel_reset(error)
         if isinstance(error, ChannelClosed) and self._fin:
             self.disconnecting = True  # it said all it had to say and reads no more: an orderly end
             if not self._pending:
@@ -261,6 +283,9 @@ class ChannelTransport:
         if self.protocol is not None:
             protocol, self.protocol = self.protocol, None
             protocol.connectionLost(reason)
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            watcher.channel_over()
 
     def _deliver(self) -> None:
         pending = self._pending

@@ -14,7 +14,7 @@ from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.frames import FrameDecoder, FrameType, encode
 from egtunnel.session import messages
-from egtunnel.session.messages import Claim, Claimed, Hello, Message, Welcome
+from egtunnel.session.messages import Claim, Claimed, Hello, Message, Release, Welcome
 from egtunnel.session.session import Role, Session, SessionLimits
 from egtunnel.session.websocket import LinkLimits, link_server_factory
 
@@ -43,6 +43,7 @@ class FakeRelay:
         self.hellos: list[Hello] = []
         self.links: list[ILink] = []
         self.sessions: list[Session] = []
+        self.released: list[int] = []
         self.ends: list[EgtunnelError] = []
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
         factory = link_server_factory(self._linked, LinkLimits(), reactor)
@@ -94,6 +95,8 @@ class FakeRelay:
         def on_message(message: Message) -> None:
             if isinstance(message, Claim):
                 session.send(self.grant(message))
+            elif isinstance(message, Release):
+                self.released.append(message.tunnel)
             self.look()
 
         def on_closed(error: EgtunnelError) -> None:

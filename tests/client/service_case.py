@@ -79,8 +79,11 @@ class ServiceCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(relay.stop()))
         return relay
 
-    def client(self, url: str, *targets: str, start: bool = True, **more: Any) -> Client:
-        offers = [Offer(parse_target(target), name=f"t{index}") for index, target in enumerate(targets or (self.echo,))]
+    def client(self, url: str, *targets: str, start: bool = True, share: bool = False, **more: Any) -> Client:
+        offers = [
+            Offer(parse_target(target), name=f"t{index}", share=share)
+            for index, target in enumerate(targets or (self.echo,))
+        ]
         client = Client(
             reactor,
             parse_relay(url),

@@ -10,7 +10,7 @@ from egtunnel.client.targets import parse_target
 from egtunnel.errors import EgtunnelError, HandshakeError, Refused
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.frames import FrameType, encode
-from egtunnel.session.messages import Claim, Claimed, Notice, RefusedMessage
+from egtunnel.session.messages import Claim, Claimed, Notice, RefusedMessage, Release
 from egtunnel.session.session import Role, Session, SessionLimits
 from tests.client.links import MemoryLink
 
@@ -247,3 +247,24 @@ def test_a_url_cannot_paint_the_terminal() -> None:
     talk = Talk(APP)
     talk.answer(Claimed(1, "http://a\n\x1b]0;x"))
     assert talk.said == ["http://a??]0;x -> 8080"]
+
+
+def test_what_is_shared_is_given_back_at_the_end() -> None:
+    """Once it was granted; what nobody else serves stays, so that its visitors wait for our return."""
+    shared = Offer(parse_target("8080"), name="shared", share=True)
+    talk = Talk(APP, shared)
+    talk.claims()
+    assert not talk.enrolment.release()
+    talk.enrol()
+    assert talk.enrolment.release()
+    talk.clock.advance(0)
+    assert [message for message in talk.link.sent_messages() if isinstance(message, Release)] == [Release(2)]
+    talk.clock.advance(60)
+    assert talk.session.closed is None
+
+
+def test_a_client_that_shares_nothing_gives_nothing_back() -> None:
+    """It just goes."""
+    talk = Talk(APP, SSH)
+    talk.enrol()
+    assert not talk.enrolment.release()

@@ -8,10 +8,11 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
+from egtunnel.client.service import ClientLimits
 from egtunnel.errors import Refused, ShuttingDown, Superseded
 from egtunnel.session.messages import Hello, Message, RefusedMessage
 from tests.client.fake_relay import welcome
-from tests.client.service_case import ServiceCase
+from tests.client.service_case import Hearer, ServiceCase
 
 reactor: Any = installed_reactor
 
@@ -113,6 +114,53 @@ class EndingTests(ServiceCase):
             await relay.until(lambda: len(relay.hellos) == 2)
             self.assertEqual(relay.hellos[0].client_id, relay.hellos[1].client_id)
             await second.stopService()
+
+        return self.run_it(talk())
+
+    def test_a_client_that_shares_its_name_serves_on_for_a_while(self) -> Deferred[None]:
+        """It gives the name back at once, and goes when its visitors have gone."""
+
+        async def talk() -> None:
+            relay = self.relay()
+            client = self.client(f"ws://127.0.0.1:{relay.port}", share=True, start=False)
+            client.startService()
+            await self.said_lines(1)
+            visitor = Hearer(5)
+            channel = relay.sessions[0].open({"tunnel": 1})
+            channel.connect_protocol(visitor)
+            channel.write(b"first")
+            await visitor.enough
+            stopping = client.stopService()
+            await relay.until(lambda: relay.released == [1])
+            visitor.enough, visitor.size = Deferred(), 11
+            channel.write(b"second")
+            self.assertEqual(await visitor.enough, b"firstsecond")
+            self.assertEqual((stopping.called, relay.ends), (False, []))
+            channel.loseConnection()
+            await stopping
+            await relay.until(lambda: bool(relay.ends))
+            self.assertIn("serving those there are", self.said[-1])
+
+        return self.run_it(talk())
+
+    def test_it_does_not_serve_on_for_ever(self) -> Deferred[None]:
+        """Nor at all without time for it."""
+
+        async def talk() -> None:
+            for seconds in (0.2, 0.0):
+                relay = self.relay()
+                limits = ClientLimits(drain=seconds)
+                client = self.client(f"ws://127.0.0.1:{relay.port}", share=True, start=False, limits=limits)
+                client.startService()
+                await relay.until(lambda relay=relay: bool(relay.sessions))  # type: ignore[misc]
+                visitor = Hearer(5)
+                channel = relay.sessions[0].open({"tunnel": 1})
+                channel.connect_protocol(visitor)
+                channel.write(b"first")
+                await visitor.enough
+                await client.stopService()
+                await visitor.gone
+                self.assertEqual(relay.released, [1] if seconds else [])
 
         return self.run_it(talk())
 

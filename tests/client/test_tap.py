@@ -55,6 +55,8 @@ def test_the_defaults(tmp_path: Path) -> None:
         "name": None,
         "host": None,
         "tcp": None,
+        "sticky": None,
+        "share-name": 0,
         "host-header": None,
         "request-header-add": [],
         "request-header-set": [],
@@ -73,6 +75,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "key": None,
         "insecure": 0,
         "resume-window": 60.0,
+        "drain": 10.0,
         "state": None,
         "config": None,
     }
@@ -90,6 +93,15 @@ def test_every_option_of_a_tunnel_reaches_its_offer() -> None:
     assert parsed("--local", "80", "--host", "www.example.com").offers[0].host == "www.example.com"
     assert parsed("--local", "22", "--tcp", "0").offers == [Offer(parse_target("22"), kind="tcp")]
     assert parsed("--local", "22", "--tcp", "20001").offers[0].port == 20001
+    shared = parsed("--local", "80", "--name", "app", "--share-name", "--sticky", "cookie").offers[0]
+    assert (shared.share, shared.sticky, shared.claim(1).share, shared.claim(1).sticky) == (
+        True,
+        "cookie",
+        True,
+        "cookie",
+    )
+    shared = parsed("--local", "80", "--tcp", "20001", "--share-name", "--sticky", "address").offers[0]
+    assert (shared.share, shared.sticky) == (True, "address")
     assert parsed("--local", "https://a.example", "--local-ca", "/x/ca.pem").offers[0].trust.authority == "/x/ca.pem"
 
 
@@ -105,6 +117,11 @@ def test_every_option_of_a_tunnel_reaches_its_offer() -> None:
         (["--local", "80", "--tcp", "1", "--host-header", "a"], "--tcp and --host-header do not go together"),
         (["--local", "80", "--name", "a", "--host", "b.example"], "--name and --host do not go together"),
         (["--local", "80", "--name", "two words"], "--name two words: it must be one word"),
+        (["--local", "80", "--share-name"], "--share-name: name what is shared"),
+        (["--local", "80", "--tcp", "0", "--share-name"], "--share-name: name what is shared"),
+        (["--local", "80", "--name", "a", "--sticky", "cookie"], "give --share-name, too"),
+        (["--local", "80", "--name", "a", "--share-name", "--sticky", "luck"], "--sticky luck: it must be address or"),
+        (["--local", "80", "--tcp", "1", "--share-name", "--sticky", "cookie"], "--sticky cookie is for HTTP"),
         (["--local", "80", "--relay", "ftp://x"], "relay 'ftp://x'"),
         (["--local", "80", "--relay", "wss://example.com"], "example.com wants a token: give --token-file FILE"),
         (["--local", "80", "--token", "a", "--token-file", "b"], "--token and --token-file: give one of them"),
@@ -174,12 +191,14 @@ def test_a_file_holds_several_tunnels(tmp_path: Path) -> None:
         [[tunnel]]
         local = "127.0.0.1:22"
         tcp = 20001
+        share-name = true
+        sticky = "address"
         """,
     )
     assert parsed("--config", file).offers == [
         Offer(parse_target("8080"), name="app"),
         Offer(parse_target("https://localhost:8443"), host="www.example.com", trust=TlsTrust(verify=False)),
-        Offer(parse_target("127.0.0.1:22"), kind="tcp", port=20001),
+        Offer(parse_target("127.0.0.1:22"), kind="tcp", port=20001, share=True, sticky="address"),
     ]
 
 

@@ -20,7 +20,8 @@ from zope.interface import implementer
 
 from egtunnel.errors import ClientAway, Refused
 from egtunnel.ingress.tcp import TCPIngress, TCPLimits
-from egtunnel.interfaces import ITunnel, Visitor, plain_address
+from egtunnel.interfaces import IRoute, ITunnel, Visitor, plain_address
+from tests.pipes import Route
 
 reactor: Any = global_reactor
 
@@ -63,15 +64,16 @@ class PortTunnel:
     host_header = ""
     scheme = protocol = ""
     policy = None
+    sticky = ""
 
     def __init__(self, name: str, endpoint: IStreamClientEndpoint) -> None:
         self.name = name
         self.endpoint = endpoint
         self.visitors: list[Visitor] = []
 
-    def dialer(self, visitor: Visitor) -> IStreamClientEndpoint:
+    def dialer(self, visitor: Visitor) -> IRoute:
         self.visitors.append(visitor)
-        return self.endpoint
+        return Route(self.endpoint)
 
 
 @implementer(IStreamClientEndpoint)

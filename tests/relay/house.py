@@ -13,6 +13,7 @@ from egtunnel.mux.frames import FrameDecoder, FrameType
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits, Door, message_frame
 from egtunnel.relay.claims import ClaimLimits, Claims
+from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.reservations import Owner, Place, ReservationLimits, Reservations
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import Tunnel, TunnelTable
@@ -32,6 +33,7 @@ class HouseLimits:
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
     claims: ClaimLimits = attrs.field(factory=ClaimLimits)
     reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
+    servers: ServerLimits = attrs.field(factory=ServerLimits)
     waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
 
 
@@ -48,7 +50,9 @@ class House:
         self.changes = 0
         self.reservations = reservations or Reservations(self.limits.reservations)
         self.room = WaitingRoom(self.clock, self.limits.waiting)
-        self.table = TunnelTable(self.reservations, self.room, self.clock.seconds, self._changed)
+        self.table = TunnelTable(
+            self.reservations, self.room, self.clock.seconds, self._changed, limits=self.limits.servers
+        )
         self.addresses = Addresses("example.com", "http", 7070)
         self.door = Door(Tokens([TOKEN]), self._admitted, self.clock, self.limits.admission)
         self.clients: list[MemoryClient] = []
@@ -82,6 +86,7 @@ class House:
 
         session.on_message = claims.message
         session.on_closed = closed
+        session.on_away = lambda error: claims.unheard()
         session.on_back = claims.back
 
     def connect(self) -> MemoryClient:

@@ -110,7 +110,9 @@ def test_a_companion_claims_nothing() -> None:
     """Names are the session's own."""
     house, one, two = two_links()
     assert not [answer for answer in two.tell(Claim(1, "http", name="other")) if not isinstance(answer, Notice)]
-    assert house.tunnel("app").session is next(iter(house.door.sessions.values()))
+    server = house.tunnel("app").servers.first()
+    assert server is not None
+    assert server.session is next(iter(house.door.sessions.values()))
     assert one.claim(2, name="other").name == "other"
 
 

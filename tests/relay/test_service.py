@@ -175,9 +175,9 @@ class RelayTests(SynchronousTestCase):
         again = self.started()
         self.assertIsNotNone(again.tunnels.by_name("app"))
         self.assertEqual([server[0] for server in self.reactor.tcpServers], [7070, 20_001])
-        tunnel = again.tunnels.at(Place("port", "20001"))
-        assert tunnel is not None
-        self.assertEqual(tunnel.owner.client, "two")
+        owner = again.tunnels.reservations.owner_of(Place("port", "20001"))
+        assert owner is not None
+        self.assertEqual(owner.client, "two")
 
     def test_names_that_nobody_came_back_to_are_free_after_a_day(self) -> None:
         """Looked for every minute."""

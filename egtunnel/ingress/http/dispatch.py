@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import attrs
+
 from egtunnel.ingress.http.caller import Caller
 from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.head import RequestHead
@@ -15,6 +17,7 @@ from egtunnel.ingress.http.record import Record
 from egtunnel.ingress.http.refusals import CLIMBS, LOOP, UNKNOWN, Refusal
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.routes import find, route
+from egtunnel.ingress.http.server_cookie import ServerCookie, take_cookie
 from egtunnel.ingress.http.site import Site
 from egtunnel.ingress.peer import Peer
 from egtunnel.interfaces import ITunnel, Visitor
@@ -85,9 +88,14 @@ class Dispatch:
         if refusal is not None:
             site.refuse(responder, refusal, head.raw, tunnel.name)
             return
+        visitor, cookie = caller.visitor(head, tunnel.name), None
+        if tunnel.sticky == "cookie":
+            known, head.fields = take_cookie(head.fields)
+            cookie = ServerCookie(known, caller.scheme(head) == "https", prefix)
+            visitor = attrs.evolve(visitor, cookie=known)
         onward = Onward(head, target, tunnel, caller.forwarded(head), prefix)
-        exchange = Exchange(site, tunnel, responder, onward)
-        asker.begin_exchange(exchange, caller.visitor(head, tunnel.name))
+        exchange = Exchange(site, tunnel, responder, onward, cookie)
+        asker.begin_exchange(exchange, visitor)
 
     def _covers(self, head: RequestHead) -> bool:
         name = head.host.name

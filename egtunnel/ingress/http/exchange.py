@@ -8,19 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from egtunnel.errors import ChannelClosed, EgtunnelError, UpstreamBroke, UpstreamSlow
+from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
 from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import Refusal, refusal_for
 from egtunnel.ingress.http.responder import IResponder
+from egtunnel.ingress.http.server_cookie import ServerCookie
 from egtunnel.ingress.http.site import Site
 from egtunnel.ingress.http.upstream import Upstream
-from egtunnel.interfaces import ITunnel, Visitor
+from egtunnel.interfaces import IRoute, ITunnel, Visitor
 from egtunnel.splice import abort, join
 
 __all__ = ["Exchange"]
@@ -35,17 +36,19 @@ class Exchange:
 
     __slots__ = (
         "_address",
+        "_cookie",
         "_dialing",
         "_early",
-        "_endpoint",
         "_head",
         "_idle",
         "_onward",
         "_over",
         "_paused",
         "_pool",
+        "_repeated",
         "_responder",
         "_reused",
+        "_route",
         "_sent",
         "_site",
         "_started",
@@ -56,13 +59,16 @@ class Exchange:
 
     log = Logger()
 
-    def __init__(self, site: Site, tunnel: ITunnel, responder: IResponder, onward: Onward) -> None:
+    def __init__(
+        self, site: Site, tunnel: ITunnel, responder: IResponder, onward: Onward, cookie: ServerCookie | None = None
+    ) -> None:
         self._site = site
         self._pool = site.pool(tunnel)
         self._responder = responder
         self._onward = onward
         self._head = onward.head
-        self._endpoint: IStreamClientEndpoint | None = None
+        self._cookie = cookie
+        self._route: IRoute | None = None
         self._upstream: Upstream | None = None
         self._dialing: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = None
@@ -70,7 +76,7 @@ class Exchange:
         self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
-        self._reused = self._sent = self._started = self._paused = self._over = False
+        self._reused = self._repeated = self._sent = self._started = self._paused = self._over = False
 
     def start(self, visitor: Visitor) -> None:
         """Find a connection and send the head. The dialer is asked each time: it may refuse this visitor."""
@@ -82,13 +88,13 @@ class Exchange:
             return
         self._address = visitor.host
         try:
-            self._endpoint = pool.tunnel.dialer(visitor)
+            self._route = route = pool.tunnel.dialer(visitor)
         except EgtunnelError as error:
             self.response_failed(error)
             return
-        upstream = None if head.upgrade else pool.take(head.idempotent)
+        upstream = None if head.upgrade else pool.take(head.idempotent, route.server)
         if upstream is None:
-            self._dial(self._endpoint)
+            self._dial(route)
         else:
             self._reused = True
             self._send_on(upstream)
@@ -137,8 +143,8 @@ class Exchange:
 
     # -- dialing
 
-    def _dial(self, endpoint: IStreamClientEndpoint) -> None:
-        dialing: Deferred[Any] = endpoint.connect(self._pool)
+    def _dial(self, route: IRoute) -> None:
+        dialing: Deferred[Any] = route.connect(self._pool)
         self._dialing = dialing
         dialing.addCallbacks(self._connected, self._not_connected)
         dialing.addErrback(self._defect)
@@ -216,7 +222,11 @@ class Exchange:
     def _edited(self, fields: Fields) -> Fields:
         """A response's fields as the tunnel's policy wants them."""
         policy = self._pool.tunnel.policy
-        return fields if policy is None else policy.edit_response(fields, self._head.host.value)
+        if policy is not None:
+            fields = policy.edit_response(fields, self._head.host.value)
+        if self._cookie is not None and self._route is not None:
+            fields = [*fields, *self._cookie.field(self._route.server)]
+        return fields
 
     def response_body(self, data: bytes) -> None:
         """Pass on a piece of the body."""
@@ -231,7 +241,7 @@ class Exchange:
             elif self._idle == 0.0 or not upstream.reusable:
                 upstream.close()
             else:
-                self._pool.put(upstream, self._idle)
+                self._pool.put(upstream, self._idle, None if self._route is None else self._route.server)
         self._finished()
         if trailers:
             policy, trailers = self._pool.tunnel.policy, trailers_to_pass(trailers)
@@ -243,9 +253,9 @@ class Exchange:
         upstream, self._upstream = self._upstream, None
         if self._over:
             return
-        if self._endpoint is not None and self._may_repeat(upstream, error):
-            self._reused = False
-            self._dial(self._endpoint)
+        if self._route is not None and self._may_repeat(self._route, upstream, error):
+            self._repeated = True
+            self._dial(self._route)
             return
         self._finished()
         if self._started:
@@ -253,11 +263,19 @@ class Exchange:
         else:
             self._refuse(refusal_for(error))
 
-    def _may_repeat(self, upstream: Upstream | None, error: BaseException) -> bool:
-        """A kept connection may have been dying; a request that reached nobody, or does no harm twice, goes again."""
-        if upstream is None or not self._reused or not upstream.untouched or isinstance(error, UpstreamSlow):
+    def movable(self) -> bool:
+        """Whether the request may go to another server instead of the one it was sent to."""
+        route = self._route
+        return route is not None and route.elsewhere and self._may_repeat(route, self._upstream, LinkLost())
+
+    def _may_repeat(self, route: IRoute, upstream: Upstream | None, error: BaseException) -> bool:
+        """Whether a request that does no harm twice goes again, once.
+
+        A kept connection may have been dying; and where there is another server, the one that was asked may be.
+        """
+        if self._repeated or upstream is None or not upstream.untouched or isinstance(error, UpstreamSlow):
             return False
-        return self._head.idempotent and not self._head.has_body
+        return self._head.idempotent and not self._head.has_body and (self._reused or route.elsewhere)
 
     def _refuse(self, refusal: Refusal) -> None:
         self.log.info(

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.eager import tune
-from egtunnel.errors import ChannelClosed, EgtunnelError, UpstreamBroke, UpstreamSlow
+from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields
@@ -19,6 +19,7 @@ from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.parser import END, End
 from egtunnel.ingress.http.responses import ResponseReader
+from egtunnel.interfaces import IMovable, IServer
 from egtunnel.splice import Half, abort
 
 __all__ = ["Home", "Upstream", "UpstreamConnection", "Waiting"]
@@ -42,6 +43,9 @@ class Waiting(Protocol):
     def upstream_full(self, full: bool) -> None:
         """Whether the upstream takes no more of the request for now."""
 
+    def movable(self) -> bool:
+        """Whether the request may go to somebody else instead, and there is somebody."""
+
 
 class Home(Protocol):
     """Where an idle connection is kept: a pool."""
@@ -53,12 +57,13 @@ class Home(Protocol):
 class Upstream(Protocol):
     """A connection to an upstream as exchanges and pools see it, whichever HTTP it speaks: one exchange at a time.
 
-    ``idle_since`` and ``idle_until`` belong to the pool. ``untouched``: nothing has come for the present request.
-    ``full``: it takes no more of the request for now.
+    ``idle_since``, ``idle_until`` and ``server`` belong to the pool. ``untouched``: nothing has come for the present
+    request. ``full``: it takes no more of the request for now.
     """
 
     idle_since: float
     idle_until: float
+    server: IServer | None
     untouched: bool
     full: bool
 
@@ -91,7 +96,7 @@ class Upstream(Protocol):
         """End an idle connection."""
 
 
-@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer, IMovable)
 class UpstreamConnection:
     """An ``Upstream`` that speaks HTTP/1.1."""
 
@@ -112,6 +117,7 @@ class UpstreamConnection:
         "full",
         "idle_since",
         "idle_until",
+        "server",
         "transport",
         "untouched",
     )
@@ -120,6 +126,7 @@ class UpstreamConnection:
         self.transport: Any = None
         self.factory: Any = None
         self.idle_since = self.idle_until = 0.0
+        self.server: IServer | None = None
         self.untouched = True
         self._home = home
         self._limits = limits
@@ -190,6 +197,11 @@ class UpstreamConnection:
         rest = self._reader.rest
         self._reader.close()
         return half, rest
+
+    def move(self) -> None:
+        """The far side is not heard for now: let the exchange go elsewhere, if it can."""
+        if self._exchange is not None and self._exchange.movable():
+            self._fail(self._exchange, LinkLost())
 
     # -- for the pool
 

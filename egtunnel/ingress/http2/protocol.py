@@ -17,11 +17,12 @@ from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 from egtunnel.ingress.http2.calm import Calm
 from egtunnel.ingress.http2.limits import H2Limits
 
-__all__ = ["ENHANCE_YOUR_CALM", "NO_ERROR", "PROTOCOL_ERROR", "REFUSED_STREAM", "ServerProtocol", "goaway"]
+__all__ = ["CANCEL", "ENHANCE_YOUR_CALM", "NO_ERROR", "PROTOCOL_ERROR", "REFUSED_STREAM", "ServerProtocol", "goaway"]
 
 NO_ERROR = int(ErrorCodes.NO_ERROR)
 PROTOCOL_ERROR = int(ErrorCodes.PROTOCOL_ERROR)
 REFUSED_STREAM = int(ErrorCodes.REFUSED_STREAM)
+CANCEL = int(ErrorCodes.CANCEL)
 ENHANCE_YOUR_CALM = int(ErrorCodes.ENHANCE_YOUR_CALM)
 KNOWN_SETTINGS = frozenset(int(code) for code in SettingCodes)
 LARGEST_TABLE = 4_096

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.eager import tune
-from egtunnel.errors import ChannelClosed, EgtunnelError, UpstreamBroke, UpstreamSlow
+from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -23,22 +23,21 @@ from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import Refusal, RequestRefused
 from egtunnel.ingress.http2.calm import Calm
 from egtunnel.ingress.http2.grpc import is_grpc
-from egtunnel.ingress.http2.protocol import NO_ERROR, REFUSED_STREAM, goaway
+from egtunnel.ingress.http2.protocol import CANCEL, NO_ERROR, REFUSED_STREAM, goaway
 from egtunnel.ingress.http2.upstream_answer import Answer
 from egtunnel.ingress.http2.upstream_limits import H2UpstreamLimits
 from egtunnel.ingress.http2.upstream_protocol import ClientProtocol, NotHTTP2
 from egtunnel.ingress.http2.upstream_request import Request
+from egtunnel.interfaces import IMovable, IServer
 from egtunnel.splice import Half, abort
 
 __all__ = ["H2Upstream"]
-
-CANCEL = 8
 
 NOT_HTTP2 = Refusal(502, "upstream-broke", "The local service behind this tunnel does not speak HTTP/2 in the clear.")
 NO_WEBSOCKET = Refusal(501, "not-implemented", "This tunnel leads to a service over HTTP/2, which takes no WebSockets.")
 
 
-@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer, IMovable)
 class H2Upstream:
     """An ``Upstream`` that speaks HTTP/2 with prior knowledge (RFC 9113 section 3.3).
 
@@ -67,6 +66,7 @@ class H2Upstream:
         "full",
         "idle_since",
         "idle_until",
+        "server",
         "transport",
         "untouched",
     )
@@ -79,6 +79,7 @@ class H2Upstream:
         self.transport: Any = None
         self.factory: Any = None
         self.idle_since = self.idle_until = 0.0
+        self.server: IServer | None = None
         self.untouched = True
         self._home = home
         self._limits = limits
@@ -149,6 +150,11 @@ class H2Upstream:
     def become_half(self) -> tuple[Half, bytes]:
         """HTTP/2 has no 101, so nobody comes here."""
         raise UpstreamBroke("HTTP/2 knows no upgrades")
+
+    def move(self) -> None:
+        """The far side is not heard for now: let the exchange go elsewhere, if it can."""
+        if self._exchange is not None and self._exchange.movable():
+            self._fail(LinkLost())
 
     # -- for the pool
 

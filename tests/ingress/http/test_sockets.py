@@ -11,7 +11,6 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -20,8 +19,9 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from egtunnel.ingress.http.ingress import HTTPIngress
-from egtunnel.interfaces import ITunnel, Visitor
+from egtunnel.interfaces import IRoute, ITunnel, Visitor
 from tests.ingress.http.world import Tunnels
+from tests.pipes import Route
 
 reactor: Any = _reactor
 HOST = {"Host": "app.relay.test"}
@@ -50,12 +50,13 @@ class Local:
     scheme = "http"
     protocol = "http/1.1"
     policy = None
+    sticky = ""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def dialer(self, visitor: Visitor) -> IStreamClientEndpoint:
-        return TCP4ClientEndpoint(reactor, "127.0.0.1", self._port)
+    def dialer(self, visitor: Visitor) -> IRoute:
+        return Route(TCP4ClientEndpoint(reactor, "127.0.0.1", self._port))
 
 
 class SocketTests(TestCase):

@@ -10,7 +10,7 @@ import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from egtunnel.ingress.http.ingress import HTTPIngress, HTTPLimits, SiteSettings
 from egtunnel.ingress.peer import Peer
-from egtunnel.interfaces import ITunnel, ITunnels, Visitor
+from egtunnel.interfaces import IRoute, IServer, ITunnel, ITunnels, Visitor
 from egtunnel.policy import HeaderPolicy
 
 __all__ = ["Answer", "Far", "Pipe", "Recorder", "Tunnel", "World", "answers", "get"]
@@ -158,10 +158,15 @@ Far = Pipe
 """The upstream's view of a connection from the relay."""
 
 
-@implementer(IStreamClientEndpoint)
+@implementer(IRoute)
 class Endpoint:
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
+        self.server = tunnel.server
+
+    @property
+    def elsewhere(self) -> bool:
+        return self._tunnel.elsewhere
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         tunnel = self._tunnel
@@ -195,6 +200,9 @@ class Tunnel:
         self.name = name
         self.policy: HeaderPolicy | None = None
         self.host_header = ""
+        self.sticky = ""
+        self.server: IServer | None = None
+        self.elsewhere = False
         self.upstreams: list[Pipe] = []
         self.visitors: list[Visitor] = []
         self.dials = 0
@@ -204,7 +212,7 @@ class Tunnel:
         self.waiting: Deferred[Any] = Deferred()
         self.cancelled: list[Any] = []
 
-    def dialer(self, visitor: Visitor) -> IStreamClientEndpoint:
+    def dialer(self, visitor: Visitor) -> IRoute:
         self.visitors.append(visitor)
         if self.denial is not None:
             raise self.denial

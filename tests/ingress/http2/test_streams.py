@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from egtunnel.ingress.http2.limits import H2Limits
+from tests.ingress.http.test_shared_tunnels import Server
 from tests.ingress.http2.world import GET, POST, call, told, world_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -207,3 +208,21 @@ def test_a_visitor_that_goes_takes_its_requests_along() -> None:
     caller.pipe.break_off()
     assert all(far.lost for far in caller.world.app.upstreams)
     assert not caller.world.clock.getDelayedCalls()
+
+
+def test_the_cookie_of_a_server_over_http2() -> None:
+    """Crumbs of cookies are one header before it is looked for."""
+    world = world_of()
+    server = Server("1" * 16)
+    world.app.server, world.app.sticky = server, "cookie"
+    caller = call(world)
+    first = caller.ask(GET)
+    caller.answer(OK)
+    (cookie,) = [value for name, value in caller.reply(first).fields if name == b"set-cookie"]
+    assert cookie.startswith(b"egtunnel-server=" + server.id.encode() + b"; ")
+    caller.world.far.take()
+    second = caller.ask([*GET, (b"cookie", b"a=1"), (b"cookie", cookie.partition(b";")[0]), (b"cookie", b"b=2")])
+    assert b"ookie: a=1; b=2\r\n" in caller.seen
+    assert world.app.visitors[-1].cookie == server.id
+    caller.answer(OK)
+    assert b"set-cookie" not in dict(caller.reply(second).fields)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from egtunnel.errors import LinkLost
+from tests.ingress.http.test_shared_tunnels import Server
 from tests.ingress.http.world import Pipe, World, answers, get
 from tests.ingress.http2.upstream_world import Service, serve, world_of_h2c
 
@@ -235,3 +236,36 @@ def test_no_timer_is_left_behind() -> None:
     world.pass_time(20)
     assert world.far.lost
     assert not world.clock.getDelayedCalls()
+
+
+def test_a_request_leaves_a_server_that_is_not_heard() -> None:
+    """As over HTTP/1: its stream is cancelled, and another server is asked; one that was answered stays."""
+    world, service, visitor = exchange()
+    first = world.far
+    world.app.elsewhere = True
+    first.protocol.move()
+    service.read()
+    assert service.resets == [CANCEL]
+    assert world.app.dials == 2
+    second = serve(world)
+    second.begin()
+    world.far.protocol.move()
+    assert world.app.dials == 2
+    second.data(b"ok", end=True)
+    assert status(visitor) == 200
+
+
+def test_a_kept_connection_is_used_for_its_own_server_alone() -> None:
+    """Whatever it speaks."""
+    world = world_of_h2c()
+    one, two = Server("1" * 16), Server("2" * 16)
+    for server, dials in ((one, 1), (two, 2), (one, 2), (two, 2)):
+        world.app.server = server
+        before = len(world.app.upstreams)
+        world.visitor(get())
+        assert world.app.dials == dials
+        if len(world.app.upstreams) > before:
+            serve(world).answer()
+            assert len(server.kept) == 1
+        else:
+            assert len(server.kept) == 0
