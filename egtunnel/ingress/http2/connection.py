@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from h2.events import (
@@ -18,7 +19,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -266,9 +267,10 @@ class H2Connection:
         self._protocol.send_data(number, bytes(data), end_stream=last)
 
     def reset_stream(self, number: int, code: int) -> None:
-        """End a stream short."""
+        """End a stream short; one that both sides have ended meanwhile is over already."""
         if self._successor is None and not self._lost:
-            self._protocol.reset_stream(number, code)
+            with suppress(StreamClosedError):
+                self._protocol.reset_stream(number, code)
             self._outbound.schedule()
 
     def credit(self, number: int, size: int) -> None:

@@ -116,11 +116,11 @@ class Stream:
         if self._pace is not None:
             self._pace.took(len(data), self._connection.site.clock.seconds())
         self._got += len(data)
-        if self._head is not None and self._head.length is not None and self._got > self._head.length:
-            self.break_off()
-            return
         if self._lingering:
             self._throw_away(counted)
+            return
+        if self._head is not None and self._head.length is not None and self._got > self._head.length:
+            self.break_off()
             return
         if self._blocked:
             self._stuck += counted
@@ -143,7 +143,7 @@ class Stream:
     def end_request(self, trailers: Fields) -> None:
         """The request is complete; a body of another length than it promised would mislead an HTTP/1 upstream."""
         head = self._head
-        if head is not None and head.length is not None and head.length != self._got:
+        if head is not None and head.length is not None and head.length != self._got and not self._lingering:
             self.break_off()
             return
         self.request_ended = True

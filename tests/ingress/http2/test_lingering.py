@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from egtunnel.ingress.http2.limits import H2Limits
 from tests.ingress.http2.world import GET, POST, Caller, call, world_of
 
@@ -50,6 +52,15 @@ def test_no_more_than_linger_bytes_are_thrown_away() -> None:
     assert not caller.goaway
 
 
+def test_too_much_of_it_that_ends_the_request_at_once() -> None:
+    """Then there is nothing left to reset."""
+    caller, number = refused(linger_bytes=10)
+    caller.data(number, b"x" * 50, end=True)
+    assert caller.reply(number).reset is None
+    assert not caller.goaway
+    assert caller.reply(caller.ask(GET)).reset is None
+
+
 def test_no_longer_than_linger_seconds() -> None:
     """The same for one that says nothing more."""
     caller, number = refused(linger=5)
@@ -68,3 +79,18 @@ def test_a_stream_that_lingers_counts_as_one() -> None:
     caller.answer(REFUSAL)
     assert caller.reply(number).ended
     assert caller.refused(number + 2) == 7
+
+
+@pytest.mark.parametrize("rest", [b"", b"x" * 50, b"x" * 200])
+def test_a_request_that_ends_at_another_length_than_it_promised(rest: bytes) -> None:
+    """It was answered already; that it broke its word is no longer of interest."""
+    caller = call(world_of(H2Limits()))
+    number = caller.open([*POST, (b"content-length", b"100")])
+    caller.data(number, b"x")
+    caller.answer(REFUSAL)
+    caller.data(number, rest, end=True)
+    assert (caller.reply(number).status, caller.reply(number).ended) == (413, True)
+    assert not caller.goaway
+    caller.ask(GET)
+    caller.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert caller.reply(number + 2).ended
