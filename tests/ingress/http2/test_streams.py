@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hyperframe.frame import PingFrame
+
 from egtunnel.ingress.http2.limits import H2Limits
 from tests.ingress.http.test_shared_tunnels import Server
 from tests.ingress.http2.world import GET, POST, call, told, world_of
@@ -226,3 +228,19 @@ def test_the_cookie_of_a_server_over_http2() -> None:
     assert world.app.visitors[-1].cookie == server.id
     caller.answer(OK)
     assert b"set-cookie" not in dict(caller.reply(second).fields)
+
+
+def test_a_relay_that_leaves_takes_what_is_on_its_way() -> None:
+    """GOAWAY for all streams; after the answer to the PING behind it there is no new one (RFC 9113 section 6.8)."""
+    caller = call()
+    first = caller.ask(GET)
+    caller.world.ingress.leave()
+    assert caller.refused(first + 2) is None
+    second = caller.world.app.upstreams[1]
+    caller.raw(PingFrame(0, opaque_data=b"goodbye!", flags=["ACK"]).serialize())
+    assert caller.refused(first + 4) == REFUSED_STREAM
+    for far in (caller.world.app.upstreams[0], second):
+        far.send(OK)
+    caller.world.clock.advance(0)
+    assert caller.pipe.write_ended or caller.pipe.lost
+    assert not far.aborted
