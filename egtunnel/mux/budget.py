@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from egtunnel.mux.windows import INITIAL_WINDOW, MIN_WINDOW
 
-__all__ = ["Budget"]
+__all__ = ["SHARE", "Budget"]
+
+SHARE = 4
+"""No single cause may hold more than this part of a budget: not one grown window, and not what is kept to be sent again,
+which cannot be let go before the peer has it and would be held against channels that can do nothing about it.
+"""
 
 
 class Budget:
@@ -35,6 +40,11 @@ class Budget:
         self.held -= size
         if self.parent is not None:
             self.parent.release(size)
+
+    @property
+    def share(self) -> int:
+        """The most that one cause may hold, bytes."""
+        return self.limit // SHARE
 
     @property
     def tight(self) -> bool:

@@ -69,7 +69,7 @@ class Mux:
         self.lingering: dict[int, Channel] = {}
         self.now = 0.0
         self.round_trip = 0.0
-        self.flight = Flight(limits.flight, limits.replay)
+        self.flight = Flight(limits.flight, limits.replay, budget)
         self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
         self.going_away = False
         self._decoder = FrameDecoder()
@@ -323,7 +323,7 @@ class Mux:
         if self.budget.tight:
             receive.limit = self.budget.window()
         else:
-            receive.grow(self.now, self.round_trip)
+            receive.grow(self.now, self.round_trip, self.budget.share)
         self.outbound.credit(channel, credit)
 
     def message(self, payload: bytes) -> None:

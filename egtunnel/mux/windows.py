@@ -72,8 +72,8 @@ class ReceiveWindow:
         self.available += owed
         return owed
 
-    def grow(self, now: float, round_trip: float) -> None:
-        """Follow bandwidth x delay: call when credit goes back with memory to spare; times in seconds.
+    def grow(self, now: float, round_trip: float, most: int = MAX_WINDOW) -> None:
+        """Follow bandwidth x delay up to ``most``: call when credit goes back with memory to spare; times in seconds.
 
         Half a window was consumed since the last call. If that took less than a round trip, the peer has waited for
         credit, and the window doubles. Not on a short path: there the processor is the bound, and a larger window would
@@ -83,4 +83,4 @@ class ReceiveWindow:
         if self.limit < INITIAL_WINDOW:
             self.limit = min(2 * self.limit, INITIAL_WINDOW)
         elif round_trip > SHORT_PATH and 0 < now - since < round_trip:
-            self.limit = min(2 * self.limit, MAX_WINDOW)
+            self.limit = max(self.limit, min(2 * self.limit, most, MAX_WINDOW))

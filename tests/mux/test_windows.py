@@ -102,6 +102,16 @@ def test_a_window_does_not_grow_on_a_short_path() -> None:
     assert window.limit == INITIAL_WINDOW
 
 
+def test_a_window_grows_no_further_than_the_budget_allows() -> None:
+    """One that is beyond it already stays as it is."""
+    window = ReceiveWindow(INITIAL_WINDOW)
+    for turn in range(1, 20):
+        window.grow(turn * 0.01, 1.0, INITIAL_WINDOW + 1)
+    assert window.limit == INITIAL_WINDOW + 1
+    window.grow(0.21, 1.0, 1)
+    assert window.limit == INITIAL_WINDOW + 1
+
+
 def test_a_window_below_the_initial_one_grows_back_on_any_path() -> None:
     """It was made small while memory was tight, and that is over; the initial size is reached and not passed."""
     window = ReceiveWindow(MIN_WINDOW)
