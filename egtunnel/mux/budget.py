@@ -7,8 +7,8 @@ from egtunnel.mux.windows import INITIAL_WINDOW, MIN_WINDOW
 __all__ = ["SHARE", "Budget"]
 
 SHARE = 4
-"""No single cause may hold more than this part of a budget: not one grown window, and not what is kept to be sent again,
-which cannot be let go before the peer has it and would be held against channels that can do nothing about it.
+"""No single cause may hold more than this part of a budget: not one grown window, and not what is kept to be sent
+again, which cannot be let go before the peer has it and would be held against channels that can do nothing about it.
 """
 
 

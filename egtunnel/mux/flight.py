@@ -49,10 +49,8 @@ class Flight:
 
     def room(self, urgent: bool) -> int:
         """How many bytes more may leave now; may be negative. ``urgent``: those of ``Turns.urgent``."""
-        if self._budget.tight:
-            limit = self._floor
-        else:
-            limit = STRETCH * self.limit if urgent else self.limit
+        stretched = STRETCH * self.limit if urgent else self.limit
+        limit = self._floor if self._budget.tight else stretched
         return min(limit, self._most) - self.sent + self.acked
 
     @property
