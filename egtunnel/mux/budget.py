@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from egtunnel.mux.windows import INITIAL_WINDOW, MAX_WINDOW, MIN_WINDOW
 
-__all__ = ["Budget"]
+__all__ = ["SHARE", "Budget"]
+
+SHARE = 4
+"""What is kept to be sent again is no more than this part of a budget: it cannot be let go before the peer has it, and
+would be held against channels that can do nothing about it.
+"""
 
 MOST_SHARE = 8
 """No window grows beyond this part of a session's budget: a few readers that stop must not use it up."""
@@ -38,6 +43,11 @@ class Budget:
         self.held -= size
         if self.parent is not None:
             self.parent.release(size)
+
+    @property
+    def share(self) -> int:
+        """The most that may be kept to be sent again, bytes."""
+        return self.limit // SHARE
 
     @property
     def tight(self) -> bool:

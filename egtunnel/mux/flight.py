@@ -7,6 +7,8 @@ put megabytes in front of everybody else. So only so much is in flight as the pe
 from __future__ import annotations
 
 from egtunnel.errors import FlowControlError
+from egtunnel.mux.budget import Budget
+from egtunnel.mux.frames import MAX_PAYLOAD
 from egtunnel.mux.windows import SHORT_PATH
 
 __all__ = ["ACK_EVERY", "Flight"]
@@ -17,6 +19,8 @@ GAIN = 2.0
 """So many times bandwidth x delay may be under way; above 1, so that the measured bandwidth can grow."""
 STRETCH = 4
 """So many times the limit may be under way for a newcomer, which sends little, or for a channel that is alone."""
+LEAST = 2 * MAX_PAYLOAD
+"""Bytes that may be under way whatever the budget: with less a frame of full length would wait for ever."""
 FORGET = 0.9
 """What is left of an old bandwidth with each new measurement that is lower."""
 
@@ -26,14 +30,16 @@ class Flight:
 
     ``most`` is the limit of limits, for frames of any type: what is under way is kept to be sent again (``Replay``).
     ``floor`` is the limit on short paths and at the start. On longer ones the limit is ``GAIN`` times bandwidth x
-    delay, the bandwidth being measured from ACK to ACK over a round trip at least.
+    delay, the bandwidth being measured from ACK to ACK over a round trip at least. Where memory is scarce it is less:
+    never more than a part of the budget, and the floor for everybody while the budget is tight.
     """
 
-    __slots__ = ("_bandwidth", "_floor", "_mark", "_mark_time", "_most", "acked", "limit", "sent")
+    __slots__ = ("_bandwidth", "_budget", "_floor", "_mark", "_mark_time", "_most", "acked", "limit", "sent")
 
-    def __init__(self, floor: int, most: int) -> None:
+    def __init__(self, floor: int, most: int, budget: Budget) -> None:
         self._floor = floor
-        self._most = most
+        self._most = min(most, max(budget.share, LEAST))
+        self._budget = budget
         self._bandwidth = 0.0
         self._mark = 0
         self._mark_time = 0.0
@@ -43,7 +49,8 @@ class Flight:
 
     def room(self, urgent: bool) -> int:
         """How many bytes more may leave now; may be negative. ``urgent``: those of ``Turns.urgent``."""
-        limit = STRETCH * self.limit if urgent else self.limit
+        stretched = STRETCH * self.limit if urgent else self.limit
+        limit = self._floor if self._budget.tight else stretched
         return min(limit, self._most) - self.sent + self.acked
 
     @property

@@ -69,7 +69,7 @@ class Mux:
         self.lingering: dict[int, Channel] = {}
         self.now = 0.0
         self.round_trip = 0.0
-        self.flight = Flight(limits.flight, limits.replay)
+        self.flight = Flight(limits.flight, limits.replay, budget)
         self.outbound = Outbound(budget, self.flight, limits.control, limits.quantum, self._forget_if_over)
         self.going_away = self.peer_going_away = False
         self._decoder = FrameDecoder()

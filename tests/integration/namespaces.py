@@ -13,7 +13,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 __all__ = ["FAR", "NEAR", "Network", "missing"]
 
@@ -52,7 +52,7 @@ class Network:
         tag = f"{os.getpid()}{uuid.uuid4().hex[:4]}"
         self.near, self.far, self.router = (f"egt-{place}-{tag}" for place in ("n", "f", "r"))
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> Self:
         try:
             self._build()
         except BaseException:

@@ -14,7 +14,19 @@ from typing import Any, Protocol
 
 from tests.integration.daemons import Daemon
 
-__all__ = ["MIB", "PIECE", "Sized", "WebService", "blocks", "growth", "raw_service", "read_digest", "sha256_of_blocks"]
+__all__ = [
+    "MIB",
+    "PIECE",
+    "Body",
+    "Chunks",
+    "Sized",
+    "WebService",
+    "blocks",
+    "growth",
+    "raw_service",
+    "read_digest",
+    "sha256_of_blocks",
+]
 
 MIB = 1 << 20
 PIECE = 1 << 18
@@ -51,7 +63,7 @@ def read_digest(source: Sized) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-class _Chunks:
+class Chunks:
     """The body of a chunked request (RFC 9112 section 7.1), read."""
 
     def __init__(self, stream: Any) -> None:
@@ -72,7 +84,7 @@ class _Chunks:
         return piece
 
 
-class _Body:
+class Body:
     """A body of known length."""
 
     def __init__(self, stream: Any, length: int) -> None:
@@ -110,7 +122,7 @@ class _Blocks(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers["Content-Length"]
-        body = _Chunks(self.rfile) if length is None else _Body(self.rfile, int(length))
+        body = Chunks(self.rfile) if length is None else Body(self.rfile, int(length))
         digest, size = read_digest(body)
         answer = f"{digest} {size} {'chunked' if length is None else 'sized'}".encode()
         self.send_response(200)

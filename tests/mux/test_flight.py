@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from egtunnel.errors import FlowControlError
-from egtunnel.mux.flight import ACK_EVERY, GAIN, STRETCH, Flight
+from egtunnel.mux.budget import SHARE, Budget
+from egtunnel.mux.flight import ACK_EVERY, GAIN, LEAST, STRETCH, Flight
 from egtunnel.mux.mux import Mux, MuxLimits
 from egtunnel.mux.windows import MAX_WINDOW
-from tests.mux.wire import a_mux, accepted, ack, data, fault_in, goaway, kinds, message, opened, ping, pong, sent
+from tests.mux.wire import ROOMY, a_mux, accepted, ack, data, fault_in, goaway, kinds, message, opened, ping, pong, sent
 
 FLOOR = 163_840
 MOST = 8_388_608
@@ -21,7 +22,7 @@ def acks(mux: Mux) -> list[int]:
 
 def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
     """The floor, which is enough on any short path."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     flight.sent = 100_000
     assert flight.room(urgent=False) == FLOOR - 100_000
     flight.acknowledge(60_000, 0.0, 0.0)
@@ -30,7 +31,7 @@ def test_so_much_may_leave_before_an_acknowledgement_came() -> None:
 
 def test_for_what_is_urgent_the_limit_is_stretched() -> None:
     """A channel alone delays nobody, and a newcomer sends little."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     assert flight.room(urgent=False) == FLOOR
     assert flight.room(urgent=True) == STRETCH * FLOOR
 
@@ -54,7 +55,7 @@ def test_a_newcomer_need_not_wait_until_a_download_is_acknowledged() -> None:
 @pytest.mark.parametrize("position", [9, 101])
 def test_an_acknowledgement_cannot_go_back_nor_beyond_what_was_sent(position: int) -> None:
     """Both are the peer's fault, by name."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     flight.sent, flight.acked = 100, 10
     with pytest.raises(FlowControlError):
         flight.acknowledge(position, 0.0, 0.0)
@@ -62,7 +63,7 @@ def test_an_acknowledgement_cannot_go_back_nor_beyond_what_was_sent(position: in
 
 def test_on_a_long_path_the_limit_follows_bandwidth_times_delay() -> None:
     """8 MB/s over 125 ms is 1 MB; twice that may be under way."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     flight.sent = 10_000_000
     flight.acknowledge(1, 10.0, 0.125)
     flight.acknowledge(1_000_001, 10.125, 0.125)
@@ -71,7 +72,7 @@ def test_on_a_long_path_the_limit_follows_bandwidth_times_delay() -> None:
 
 def test_a_slower_measurement_lowers_the_limit_little_by_little_down_to_the_floor() -> None:
     """One quiet moment does not throw away what is known of the path."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     flight.sent = 10_000_000
     flight.acknowledge(1, 10.0, 0.125)
     flight.acknowledge(1_000_001, 10.125, 0.125)
@@ -85,11 +86,37 @@ def test_a_slower_measurement_lowers_the_limit_little_by_little_down_to_the_floo
 
 def test_on_a_short_path_the_limit_is_the_floor() -> None:
     """There more in flight would only stand in front of the next small request."""
-    flight = Flight(FLOOR, MOST)
+    flight = Flight(FLOOR, MOST, Budget(ROOMY))
     flight.sent = 10_000_000
     for turn in range(1, 10):
         flight.acknowledge(turn * 1_000_000, turn * 0.001, 0.001)
     assert flight.limit == FLOOR
+
+
+def test_no_more_than_a_part_of_the_budget_is_under_way() -> None:
+    """It is kept until the peer has it: a long path would fill a small budget, and channels would pay for it."""
+    budget = Budget(1_048_576)
+    flight = Flight(FLOOR, MOST, budget)
+    for turn in range(1, 100):
+        flight.sent += 1_000_000
+        flight.acknowledge(flight.sent, turn * 0.125, 0.125)
+    assert flight.limit > budget.limit
+    assert flight.room(urgent=True) == budget.limit // SHARE
+    flight.sent += budget.limit // SHARE
+    assert flight.full
+    assert Flight(FLOOR, MOST, Budget(1)).room(urgent=True) == LEAST
+
+
+def test_while_memory_is_tight_the_floor_is_for_everybody() -> None:
+    """Also where it is the whole relay's that is tight: a thousand sessions without links hold a floor each."""
+    relay = Budget(100_000_000)
+    flight = Flight(FLOOR, MOST, Budget(100_000_000, relay))
+    for turn in range(1, 100):
+        flight.sent += 1_000_000
+        flight.acknowledge(flight.sent, turn * 0.125, 0.125)
+    assert flight.room(urgent=False) > FLOOR
+    relay.hold(50_000_001)
+    assert flight.room(urgent=False) == flight.room(urgent=True) == FLOOR
 
 
 def test_data_waits_for_room_and_nothing_else_does() -> None:
