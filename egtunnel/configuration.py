@@ -6,11 +6,12 @@ import getopt
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from twisted.python.usage import Options, UsageError
 
@@ -19,6 +20,7 @@ __all__ = [
     "default_state",
     "folder",
     "interface",
+    "needs_restart",
     "number",
     "parameter",
     "port",
@@ -116,7 +118,18 @@ def folder(text: str) -> Path:
     """Reads a path; made absolute at once, because twistd may change the working directory later."""
     if not text:
         raise ValueError("it must name a folder or a file")
-    return Path(text).expanduser().absolute()
+    first = _FOLDER.get()
+    path = Path(text).expanduser()
+    return path.absolute() if first is None else first / path
+
+
+_FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
+"""Where relative paths begin while options are read again: where they began the first time."""
+
+
+def needs_restart(options: Iterable[str]) -> str:
+    """One line about options that have another value now and cannot be applied."""
+    return f"reload: not applied before a restart: {', '.join(f'--{option}' for option in options)}"
 
 
 class ConfiguredOptions(Options):
@@ -137,6 +150,22 @@ class ConfiguredOptions(Options):
         self.given: set[str] = set()
         self._named: list[tuple[str, str]] = []
         self.file: dict[str, Any] = {}
+        self._arguments: list[str] = []
+        self._folder = Path("/")
+
+    def again(self) -> Self:
+        """The same command line beside the environment and the file as they are now. Raises UsageError."""
+        fresh = type(self)()
+        token = _FOLDER.set(self._folder)
+        try:
+            fresh.parseOptions(self._arguments)
+        finally:
+            _FOLDER.reset(token)
+        return fresh
+
+    def differing(self, other: ConfiguredOptions, names: Iterable[str]) -> list[str]:
+        """Those of the options ``names`` that have another value in ``other``, sorted."""
+        return sorted(name for name in names if self[name] != other[name])
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Note which options the command line names, then read them."""
@@ -147,6 +176,7 @@ class ConfiguredOptions(Options):
             named = []  # the call below says what is wrong
         self._named = [(self.synonyms.get(option.lstrip("-"), ""), value) for option, value in named]
         self.given = {option for option, _ in self._named}
+        self._arguments, self._folder = arguments, _FOLDER.get() or Path.cwd()
         super().parseOptions(arguments)
 
     def postOptions(self) -> None:

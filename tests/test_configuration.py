@@ -13,6 +13,7 @@ from egtunnel.configuration import (
     ConfiguredOptions,
     default_state,
     folder,
+    needs_restart,
     number,
     parameter,
     port,
@@ -181,3 +182,34 @@ def test_where_state_is_kept(monkeypatch: pytest.MonkeyPatch, environ: dict[str,
     monkeypatch.setenv("HOME", "/home/me")
     assert state_home(environ) == Path(home)
     assert default_state(environ) == Path(home) / "relay"
+
+
+def test_options_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line is that of the first time, and so is where relative paths begin; the rest is new."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample.toml").write_text('hold = 1\nport = 1\ncolour = "blue"\ndoor = [1]\n')
+    first = parsed("--config", "sample.toml", "--port", "8080", "--word", "x", "--bold")
+    (tmp_path / "sample.toml").write_text("hold = 2\nport = 2\ndoor = [1, 2]\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("SAMPLE_COLOUR", "green")
+    for second in (first.again(), first.again().again()):
+        assert (second["hold"], second["port"], second["colour"], second["door"]) == (2, 8080, "green", [1, 2])
+        assert (second["word"], second["bold"], second["config"]) == (["x"], 1, tmp_path / "sample.toml")
+        assert first.differing(second, first.keys()) == ["colour", "door", "hold"]
+        assert first.differing(second, ["port", "hold"]) == ["hold"]
+    assert folder("here") == tmp_path / "elsewhere" / "here"
+    assert (first["hold"], first["colour"]) == (1, "blue")
+
+
+def test_a_mistake_found_again_is_a_usage_error(tmp_path: Path) -> None:
+    """As at the start; and the next try is as good as the first."""
+    file = tmp_path / "sample.toml"
+    file.write_text("hold = 1\n")
+    first = parsed("--config", str(file))
+    file.write_text("hold = 1000\n")
+    with pytest.raises(UsageError, match="hold 1000"):
+        first.again()
+    file.write_text("hold = 3\n")
+    assert first.again()["hold"] == 3
+    assert needs_restart(["hold", "port"]) == "reload: not applied before a restart: --hold, --port"

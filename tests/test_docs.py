@@ -15,8 +15,10 @@ import attrs
 import pytest
 
 import egtunnel
+from egtunnel.client import reload as client_reload
 from egtunnel.client.tap import Options as ClientOptions
 from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS
+from egtunnel.relay import reload as relay_reload
 from egtunnel.relay.tap import Options as RelayOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +80,30 @@ def test_the_reference_says_which_options_belong_to_a_tunnel() -> None:
     text = section("Configuration file")
     for row in [*TUNNEL_PARAMETERS, *TUNNEL_FLAGS]:
         assert f"`{row[0]}`" in text
+
+
+RELOAD = (ROOT / "docs" / "howto" / "reload.md").read_text()
+APPLIED = {"egrelay": relay_reload.LIVE, "egclient": client_reload.LIVE}
+
+
+def at_sighup(daemon: str) -> list[tuple[str, bool]]:
+    """The options in the daemon's table of the page about SIGHUP, and whether each is said to be applied."""
+    table = RELOAD.partition(f"\n## Options of {daemon}\n")[2].partition("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| `--")]
+    return [
+        (option, said.strip().startswith("applied"))
+        for options, said in lines
+        for option in re.findall(r"`--([a-z-]+)`", options)
+    ]
+
+
+@pytest.mark.parametrize("daemon", sorted(DAEMONS))
+def test_what_sighup_does_with_every_option_is_written_down(daemon: str) -> None:
+    """Each once; what is applied live is what the code says."""
+    listed = at_sighup(daemon)
+    assert len(listed) == len(dict(listed))
+    assert dict(listed).keys() == (parameters(daemon).keys() | flags(daemon)) - {"config"}
+    assert {option for option, applied in listed if applied} == APPLIED[daemon]
 
 
 def modules() -> Iterator[Any]:

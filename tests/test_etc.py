@@ -129,6 +129,12 @@ def test_the_unit_starts_a_command_line_that_the_daemon_reads(name: str, tmp_pat
     assert "LoadCredential=token:" in (ETC / name).read_text()
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_is_reloaded_with_sighup(name: str) -> None:
+    """The signal at which the daemon reads its file again."""
+    assert "\nExecReload=kill -HUP $MAINPID\n" in (ETC / name).read_text()
+
+
 def test_the_drop_in_for_certificates_is_understood(tmp_path: Path) -> None:
     """It names the group that ``certbot-deploy`` gives the files to."""
     file = unit("egrelay.service", tmp_path)

@@ -68,6 +68,7 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.configuration", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.descriptors", frozenset(), STDLIB),
     Layer("egtunnel.signals", frozenset(), STDLIB),
+    Layer("egtunnel.hangup", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.terminal", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.mux", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),

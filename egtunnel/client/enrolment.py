@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from egtunnel.client.backoff import Backoff, BackoffLimits
 from egtunnel.client.calm import Calm
 from egtunnel.client.greeting import plain
+from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
 from egtunnel.errors import HandshakeError, Refused
 from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Release, Unknown
@@ -30,10 +32,11 @@ class EnrolmentLimits:
 
 
 class Enrolment:
-    """Keeps what this client asks for, by its own numbers, and the public URL each number has.
+    """Asks the relay for what this client offers, and keeps the public URL each number has.
 
     A refusal that no retry can help drops its tunnel; when none is left, the session is closed with the last refusal.
 
+    :param offering: the tunnels; what is dropped is taken out of it.
     :param say: takes one line for the person at the terminal.
     :param on_claimed: told the offer and its public URL, each time a relay has bound it to another one than before.
     :param random: from 0 up to 1, for the waits.
@@ -43,7 +46,7 @@ class Enrolment:
 
     def __init__(
         self,
-        offers: Iterable[Offer],
+        offering: Offering,
         *,
         clock: IReactorTime,
         random: Callable[[], float],
@@ -51,14 +54,14 @@ class Enrolment:
         on_claimed: Callable[[Offer, str], None],
         limits: EnrolmentLimits | None = None,
     ) -> None:
-        self.offers = dict(enumerate(offers, 1))
+        self.offering = offering
         self.urls: dict[int, str] = {}
         self._clock = clock
         self._say = say
         self._on_claimed = on_claimed
-        self._limits = limits or EnrolmentLimits()
-        self._calm = {number: Calm(say, clock) for number in self.offers}
-        self._backoff = {number: Backoff(random, self._limits.backoff) for number in self.offers}
+        self._limits = limits = limits or EnrolmentLimits()
+        self._calm = defaultdict[int, Calm](lambda: Calm(say, clock))
+        self._backoff = defaultdict[int, Backoff](lambda: Backoff(random, limits.backoff))
         self._session: Session | None = None
         self._waiting: set[int] = set()
         self._calls: dict[int, IDelayedCall] = {}
@@ -69,13 +72,33 @@ class Enrolment:
         """Claim everything on a new session."""
         self.end()
         self._session = session
-        self._waiting = set(self.offers)
+        self.offering.begin()
+        self._waiting = set(self.offering.offers)
         self._notices = 0
         self._news = not self.urls
         session.on_message = self.message
         self._calls[0] = self._clock.callLater(self._limits.claims, self._late)
-        for number, offer in self.offers.items():
-            session.send(offer.claim(number))
+        for number in self.offering.offers:
+            self._ask(session, number)
+
+    def change(self, offers: Iterable[Offer]) -> Difference:
+        """Offer these from now on: give back what is not among them, claim what is new or has other settings.
+
+        Raises ConfigurationError, and nothing has changed, if a service cannot be dialed so.
+        """
+        found = self.offering.change(offers)
+        for number in (*found.removed, *found.changed):
+            self._cancel(number)
+        for number in found.removed:
+            for known in (self.urls, self._calm, self._backoff):
+                known.pop(number, None)
+            self._answered(number)
+        if self._session is not None:
+            for number in found.removed:  # first: another tunnel may want the name that the relay chose for it
+                self._session.send(Release(number))
+            for number in (*found.changed, *found.added):
+                self._ask(self._session, number)
+        return found
 
     def end(self) -> None:
         """The session is over."""
@@ -88,7 +111,7 @@ class Enrolment:
     def release(self) -> bool:
         """Give back what others serve, too, so that visitors go to them; whether there is anything like that."""
         session = self._session
-        shared = [number for number, offer in self.offers.items() if offer.share and number in self.urls]
+        shared = [number for number, offer in self.offering.offers.items() if offer.share and number in self.urls]
         if session is None or not shared:
             return False
         self.end()
@@ -104,11 +127,16 @@ class Enrolment:
         else:
             react(self, message)
 
+    def _ask(self, session: Session, number: int) -> None:
+        self.offering.asked(number)
+        session.send(self.offering.wished(number).claim(number))
+
     def _claimed(self, message: Claimed) -> None:
         number, url = message.tunnel, plain(message.url)
-        offer = self.offers.get(number)
-        if offer is None or self._session is None:
+        if number not in self.offering or self._session is None:
             return
+        self.offering.granted(number)
+        offer = self.offering.wished(number)
         self._backoff[number].reset()
         if self.urls.get(number) != url:
             self.urls[number] = url
@@ -120,33 +148,36 @@ class Enrolment:
     def _refused(self, message: RefusedMessage) -> None:
         number, text = message.tunnel, plain(message.text)
         refusal = Refused(message.code, text, retry=message.retry, after=message.after)
-        session, offer = self._session, self.offers.get(number or 0)
+        session = self._session
         if session is None:
             return
         if number is None:
             session.close(refusal)  # the login itself was withdrawn
-        elif offer is not None:
+        elif number in self.offering and self.offering.refused(number):
             if refusal.retry:
-                self._calm[number].tell(f"{offer.wish}: {text}; trying again")
+                self._calm[number].tell(f"{self.offering.wished(number).wish}: {text}; trying again")
                 self._claim_later(number, refusal.after)
             else:
-                self._drop(session, number, offer, refusal)
+                self._drop(session, number, refusal)
             self._answered(number)
 
     def _claim_later(self, number: int, after: float) -> None:
         def claim() -> None:
             if self._session is not None:
-                self._session.send(self.offers[number].claim(number))
+                self._ask(self._session, number)
 
-        earlier = self._calls.pop(number, None)
-        if earlier is not None and earlier.active():
-            earlier.cancel()
+        self._cancel(number)
         self._calls[number] = self._clock.callLater(self._backoff[number].next_delay(after), claim)
 
-    def _drop(self, session: Session, number: int, offer: Offer, refusal: Refused) -> None:
-        del self.offers[number]
+    def _cancel(self, number: int) -> None:
+        call = self._calls.pop(number, None)
+        if call is not None and call.active():
+            call.cancel()
+
+    def _drop(self, session: Session, number: int, refusal: Refused) -> None:
+        offer = self.offering.drop(number)
         self.urls.pop(number, None)
-        if self.offers:
+        if self.offering:
             self._news = True
             self._say(f"{offer.wish}: {refusal.text}; going on without it")
         else:
@@ -156,9 +187,7 @@ class Enrolment:
         self._waiting.discard(number)
         if self._waiting or 0 not in self._calls:
             return
-        deadline = self._calls.pop(0)
-        if deadline.active():
-            deadline.cancel()
+        self._cancel(0)
         if not self._news and self._session is not None:
             self._say("connected again")
 

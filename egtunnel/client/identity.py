@@ -47,6 +47,16 @@ class Identity:
     file: Path
     _descriptor: int
 
+    def remember(self, tunnels: Iterable[str], limits: IdentityLimits | None = None) -> None:
+        """These are the client's tunnels now, as for ``hold_identity``; others it had are remembered behind them.
+
+        Raises OSError if that cannot be written.
+        """
+        limits = limits or IdentityLimits()
+        if self._descriptor >= 0:
+            _, known = _read(self._descriptor, limits.size)
+            _remember(self._descriptor, self.client_id, _marks(tunnels), known, limits)
+
     def release(self) -> None:
         """Let another process have the id."""
         descriptor, self._descriptor = self._descriptor, -1
@@ -69,7 +79,7 @@ def hold_identity(
     :raises ConfigurationError: so many clients of this relay run already that no id is free.
     """
     limits = limits or IdentityLimits()
-    marks = [_digest(tunnel) for tunnel in sorted(set(tunnels))]
+    marks = _marks(tunnels)
     place = folder / "client"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(place / "lock"):
@@ -80,12 +90,20 @@ def hold_identity(
                 client_id = ""  # a new file, a spoilt one, or one given up
                 known = set()
             client_id = client_id or random(ID_BYTES).hex()
-            remembered = [*marks, *sorted(known - set(marks))][: limits.tunnels]
-            _write(descriptor, {"id": client_id, "tunnels": remembered})
+            _remember(descriptor, client_id, marks, known, limits)
         except BaseException:
             os.close(descriptor)
             raise
     return Identity(client_id, file, descriptor)
+
+
+def _marks(tunnels: Iterable[str]) -> list[str]:
+    return [_digest(tunnel) for tunnel in sorted(set(tunnels))]
+
+
+def _remember(descriptor: int, client_id: str, marks: list[str], known: set[str], limits: IdentityLimits) -> None:
+    remembered = [*marks, *sorted(known - set(marks))][: limits.tunnels]
+    _write(descriptor, {"id": client_id, "tunnels": remembered})
 
 
 def _digest(text: str) -> str:

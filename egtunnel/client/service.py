@@ -25,6 +25,7 @@ from egtunnel.client.greeting import GreetingLimits
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
 from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.networks import NetworkChanges
+from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.sleep import Sleep
@@ -122,14 +123,11 @@ class Client(Service):
         self._random = random
         self._roads = [road(reactor, relay, relay_tls, limits.dial, source) for source in sources or ("",)]
         self._doubts = relay_tls.doubts()
+        self._offering = Offering(offers, lambda offer: offer.target.dialer(reactor, offer.trust, limits.dial))
         self.enrolment = Enrolment(
-            offers, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
+            self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )
-        dialers = {
-            number: offer.target.dialer(reactor, offer.trust, limits.dial)
-            for number, offer in self.enrolment.offers.items()
-        }
-        self._visitors = Visitors(self.enrolment.offers, dialers, say, reactor)
+        self._visitors = Visitors(self._offering, say, reactor)
         self._budget = Budget(limits.budget)
         self._companions = Companions(range(2, links + 1), self._companion, say)
         self._uplink = self._make_uplink(1, self._roads[0], self._hello, begin=self._begun, end=self._over)
@@ -147,6 +145,19 @@ class Client(Service):
     def failures(self) -> int:
         """How many attempts in a row have failed; 0 once a relay has said welcome."""
         return self._uplink.backoff.failures
+
+    def change(self, offers: Sequence[Offer]) -> Difference:
+        """Share these services from now on, at least one; connections in progress of what is removed go on.
+
+        Raises ConfigurationError, and nothing has changed, if one of them cannot be reached so.
+        """
+        found = self.enrolment.change(offers)
+        if self._identity is not None and found:
+            try:
+                self._identity.remember([offer.identity for offer in offers], self.limits.identity)
+            except OSError as error:
+                self.log.warn("cannot keep state in {state}: {error}", state=str(self._state), error=error.strerror)
+        return found
 
     # -- the service
 
@@ -252,7 +263,7 @@ class Client(Service):
         self._client_id = self._random_bytes(16).hex()
         if self._state is None:
             return
-        tunnels = [offer.identity for offer in self.enrolment.offers.values()]
+        tunnels = [offer.identity for offer in self._offering.offers.values()]
         try:
             self._identity = hold_identity(
                 self._state, self._relay.url, tunnels, self._random_bytes, self.limits.identity

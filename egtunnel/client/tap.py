@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,8 +10,10 @@ from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
 from egtunnel.client.link_tls import RelayTls
+from egtunnel.client.offering import Difference
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
+from egtunnel.client.reload import Reload
 from egtunnel.client.service import Client, ClientLimits
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS, read_offer
@@ -28,6 +30,7 @@ from egtunnel.configuration import (
 )
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
+from egtunnel.hangup import Hangup
 from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
 
@@ -154,6 +157,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         else:
             terminal.fail(f"egclient: {_last_words(error)}")
 
+    clients: list[Client] = []
     for turn in range(len(options.relays)):
         try:
             client = _client(options, turn, reactor, terminal.say, partial(fail, turn))
@@ -161,6 +165,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             terminal.fail(f"egclient: {_last_words(error)}")
         else:
             client.setServiceParent(root)
+            clients.append(client)
+    if len(clients) == len(options.relays):
+        Hangup(reactor, Reload(options, partial(_change, clients), terminal.say)).setServiceParent(root)
     return root
 
 
@@ -184,6 +191,12 @@ def _client(
     )
     client.setName(f"egclient {turn + 1}")
     return client
+
+
+def _change(clients: Sequence[Client], offers: Sequence[Offer]) -> Difference:
+    """Other services for all relays; what has changed is the same everywhere."""
+    first, *_ = [client.change(offers) for client in clients]
+    return first
 
 
 def _last_words(error: EgtunnelError) -> str:

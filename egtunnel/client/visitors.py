@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -11,9 +12,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.client.calm import Calm
-from egtunnel.client.offers import Offer
+from egtunnel.client.offering import Offering
 from egtunnel.errors import EgtunnelError, UnknownTunnel
-from egtunnel.interfaces import Dialer, Visitor
+from egtunnel.interfaces import Visitor
 from egtunnel.session.transport import ChannelTransport
 from egtunnel.splice import Half, serve
 
@@ -25,8 +26,7 @@ TEXT_LENGTH = 255
 class Visitors:
     """Dials for each channel, and only what our own offers name: a channel for another tunnel is reset.
 
-    :param offers: our tunnels by our numbers; what is taken out of it is served no longer.
-    :param dialers: how to reach each tunnel's service.
+    :param offering: our tunnels by our numbers, and how to reach their services.
     :param say: takes one line when a local service does not answer.
     """
 
@@ -34,33 +34,32 @@ class Visitors:
 
     def __init__(
         self,
-        offers: Mapping[int, Offer],
-        dialers: Mapping[int, Dialer],
+        offering: Offering,
         say: Callable[[str], None],
         clock: IReactorTime,
     ) -> None:
-        self._offers = offers
-        self._dialers = dialers
-        self._calm = {number: Calm(say, clock) for number in offers}
+        self._offering = offering
+        self._calm = defaultdict[int, Calm](lambda: Calm(say, clock))
 
     def opened(self, channel: ChannelTransport, metadata: dict[str, Any]) -> None:
         """The relay opened a channel; it is accepted once the local service has taken the connection."""
         number = metadata.get("tunnel")
-        if type(number) is not int or number not in self._offers:
+        served = self._offering.served(number) if type(number) is int else None
+        if type(number) is not int or served is None:
             channel.reset(UnknownTunnel())
             return
         half = Half()
         channel.connect_protocol(half)
-        serving = serve(half, _visitor(metadata), self._dialers[number])
+        serving = serve(half, _visitor(metadata), served.dialer)
         serving.addCallback(lambda _: channel.accept())
         serving.addErrback(self._failed, number)
 
     def _failed(self, reason: Failure, number: int) -> None:
-        error = reason.value
+        error, served = reason.value, self._offering.served(number)
         if isinstance(error, EgtunnelError):
-            offer = self._offers.get(number)
-            if offer is not None:
-                self._calm[number].tell(f"{offer.target.text}: {error.text}; its visitors get an error")
+            if served is not None:
+                text = f"{served.offer.target.text}: {error.text}; its visitors get an error"
+                self._calm[number].tell(text)
         elif not isinstance(error, CancelledError):
             self.log.failure("serving a visitor of tunnel {tunnel} failed", reason, tunnel=number)
 

@@ -65,7 +65,7 @@ class Door:
         self.sessions: dict[Owner, Session] = {}
         self.waiting: set[Admission] = set()
         self._welcomes: dict[Session, Welcome] = {}
-        self._tokens = tokens
+        self.tokens = tokens
         self._admitted = admitted
 
     def link(self, link: ILink) -> None:
@@ -80,7 +80,7 @@ class Door:
         """Let a client in. Raises Refused or HandshakeError."""
         if hello.version != VERSION:
             raise Refused("version", f"this relay speaks version {VERSION} of the protocol, the client {hello.version}")
-        token = self._tokens.check(hello.token)
+        token = self.tokens.check(hello.token)
         if token is None:
             raise Refused("bad-token", "the relay does not know this token")
         if CLIENT_ID.fullmatch(hello.client_id) is None:

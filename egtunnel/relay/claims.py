@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from egtunnel.errors import Refused
+from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
@@ -72,8 +72,15 @@ class Claims:
             [tunnel for number, tunnel in self.tunnels.items() if tunnel.servers.find(self._session, number)]
         )
 
-    def unheard(self) -> None:
+    def unheard(self, error: EgtunnelError) -> None:
         """The session has lost its link and waits for another."""
+        self.log.info(
+            "session {session} of client {client} has lost its link: {word}, {text}",
+            session=self._session.id,
+            client=self._owner.client,
+            word=error.word,
+            text=error.text,
+        )
         self._table.unheard(self._session, list(self.tunnels.values()))
 
     def closed(self) -> None:
@@ -83,9 +90,12 @@ class Claims:
 
     def _claim(self, claim: Claim) -> None:
         try:
-            self._give_back(claim.tunnel)
-            tunnel = self._bind(claim)
+            tunnel = self._change(claim)
+            if tunnel is None:
+                self._give_back(claim.tunnel)
+                tunnel = self._bind(claim)
         except Refused as error:
+            self._give_back(claim.tunnel)
             self.log.info(
                 "refused a claim of client {client}: {reason}, {text}",
                 client=self._owner.client,
@@ -108,6 +118,27 @@ class Claims:
         server = None if tunnel is None else tunnel.servers.find(self._session, number)
         if tunnel is not None and server is not None:
             self._table.release(tunnel, server)
+
+    def _change(self, claim: Claim) -> Tunnel | None:
+        """The tunnel of this number with the settings of this claim, if it stands where the claim wants it."""
+        tunnel = self.tunnels.get(claim.tunnel)
+        if tunnel is None or tunnel.servers.find(self._session, claim.tunnel) is None or not self._stays(tunnel, claim):
+            return None
+        manner = manner_of(claim)
+        alone = len(tunnel.servers) == 1 and manner.share == tunnel.manner.share
+        return self._table.change(tunnel, manner) if alone or manner == tunnel.manner else None
+
+    def _stays(self, tunnel: Tunnel, claim: Claim) -> bool:
+        if claim.kind != tunnel.kind or (claim.name and claim.host):
+            return False
+        if claim.kind == "tcp" and claim.port:
+            return tunnel.place == Place("port", str(claim.port))
+        if claim.kind == "http" and claim.host:
+            return tunnel.place == Place("host", canonical(claim.host))
+        if claim.kind == "http" and claim.name:
+            return tunnel.place == Place("name", canonical(claim.name))
+        chosen = self._table.reservations.made_for(self._owner, tunnel.place.kind, claim.key[:KEY_LENGTH])
+        return tunnel.place.value in chosen
 
     def _bind(self, claim: Claim) -> Tunnel:
         if claim.tunnel < 1:

@@ -23,13 +23,13 @@ __all__ = ["SharedRoute", "SingleRoute"]
 class SingleRoute:
     """To a tunnel that one client serves. ``connect`` fires before the far side has accepted."""
 
-    __slots__ = ("_room", "_servers", "_tunnel", "_visitor")
+    __slots__ = ("_place", "_room", "_servers", "_visitor")
 
     server = None
     elsewhere = False
 
-    def __init__(self, tunnel: object, servers: Servers, room: WaitingRoom, visitor: Visitor) -> None:
-        self._tunnel = tunnel
+    def __init__(self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor) -> None:
+        self._place = place
         self._servers = servers
         self._room = room
         self._visitor = visitor
@@ -39,7 +39,7 @@ class SingleRoute:
         server = self._servers.first()
         if server is not None:
             return self._open(server, protocolFactory)
-        waiting: Deferred[Any] = self._room.wait(self._tunnel)
+        waiting: Deferred[Any] = self._room.wait(self._place)
         return waiting.addCallback(lambda _: self._open(self._servers.first(), protocolFactory))
 
     def _open(self, server: Server | None, factory: IProtocolFactory) -> Deferred[IProtocol]:
@@ -55,10 +55,10 @@ class SharedRoute:
     Each ``connect`` is to a server that was not tried before, if there is one.
     """
 
-    __slots__ = ("_sticky", "_tried", "room", "server", "servers", "tunnel", "visitor")
+    __slots__ = ("_sticky", "_tried", "place", "room", "server", "servers", "visitor")
 
-    def __init__(self, tunnel: object, servers: Servers, room: WaitingRoom, visitor: Visitor, sticky: str) -> None:
-        self.tunnel = tunnel
+    def __init__(self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor, sticky: str) -> None:
+        self.place = place
         self.servers = servers
         self.room = room
         self.visitor = visitor
@@ -113,7 +113,7 @@ class Dial:
         if server is not None:
             self._try(server)
             return
-        waiting = self._route.room.wait(self._route.tunnel)
+        waiting = self._route.room.wait(self._route.place)
         self._waiting = waiting
         waiting.addCallbacks(self._let_in, self._fail)
 

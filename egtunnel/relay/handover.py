@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from egtunnel.relay.takeover import READY, REQUEST
+from egtunnel.relay.takeover import READY, REQUEST, SOCKET
 
 __all__ = ["Handover", "Sockets"]
 
@@ -43,7 +43,7 @@ class Handover(Factory):
     def __init__(
         self,
         reactor: Any,
-        file: Path,
+        folder: Path,
         *,
         freeze: Callable[[], Sockets],
         thaw: Callable[[], None],
@@ -54,7 +54,7 @@ class Handover(Factory):
         self.thaw = thaw
         self.left = left
         self.busy = False
-        self._file = file
+        self._file = folder / SOCKET
         self._port: Any = None
 
     def listen(self) -> None:
@@ -116,6 +116,7 @@ class HandoverProtocol(Protocol):
             self._over = True
             self._handover.busy = False
             self._handover.thaw()
+            self._handover.listen()
 
     def _hand_over(self) -> None:
         if self._handover.busy:
@@ -124,6 +125,7 @@ class HandoverProtocol(Protocol):
             return
         self._handover.busy = self._asked = True
         ports, tunnels = self._handover.freeze()
+        self._handover.close()
         for port in (*ports.values(), *tunnels.values()):
             self.transport.sendFileDescriptor(port.fileno())  # type: ignore[attr-defined]
         answer = json.dumps({"ports": list(ports), "tunnels": list(tunnels)}).encode()

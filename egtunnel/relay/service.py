@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from signal import SIGINT, SIGTERM
 from typing import Any
 
 import attrs
@@ -17,7 +16,7 @@ from twisted.logger import Logger
 from egtunnel.configuration import default_state
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown, UnknownTunnel
 from egtunnel.ingress.front.door import FrontDoor
-from egtunnel.ingress.http.access_log import open_access_log
+from egtunnel.ingress.http.access_log import AccessLog, open_access_log
 from egtunnel.ingress.http.error_pages import ErrorPages
 from egtunnel.ingress.http.ingress import HTTPIngress, SiteSettings
 from egtunnel.ingress.tcp import TCPIngress
@@ -28,12 +27,12 @@ from egtunnel.mux.budget import Budget
 from egtunnel.relay.addresses import is_local, is_loopback
 from egtunnel.relay.admission import Door
 from egtunnel.relay.claims import Claims
-from egtunnel.relay.drain import Drain
-from egtunnel.relay.handover import Handover, Sockets
+from egtunnel.relay.departure import Departure
+from egtunnel.relay.handover import Handover
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Owner, Reservations
-from egtunnel.relay.settings import RelaySettings, TLSFiles
+from egtunnel.relay.settings import LogSettings, RelaySettings, TLSFiles, applicable
 from egtunnel.relay.state import Ledger, State, read_token
 from egtunnel.relay.takeover import Takeover
 from egtunnel.relay.tokens import Tokens
@@ -87,32 +86,40 @@ class Relay(MultiService):
         reservations = Reservations(limits.reservations)
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
+        changed = self._ledger.changed
         self.tunnels = TunnelTable(
-            reservations,
-            self._room,
-            reactor.seconds,
-            self._ledger.changed,
-            random_text=random_text,
-            limits=limits.servers,
+            reservations, self._room, reactor.seconds, changed, random_text=random_text, limits=limits.servers
         )
         self._inherited = inherited or Inherited()
         self._on_left = on_left
-        self._signals = signals
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
         self.tunnels.observers.append(self._tcp)
         self.door: Door | None = None
         self.budget = Budget(limits.memory)
-        log = settings.access_log
-        self._access_log = open_access_log(log.file, log.format, reactor, wall, say) if log.file else None
+        self._wall = wall
+        self._access_log = self._opened(settings.access_log)
         self._http = self._http_ingress()
         self._certificates = self._certificates_of(settings.tls) if settings.tls else None
+        self._terminator = None if self._certificates is None else Terminator(self._certificates, reactor, limits.tls)
         self._front = self._front_door()
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
-        file = settings.state / "handover"
-        self._takeover = Takeover(file) if settings.takeover else None
-        self._handover = Handover(reactor, file, freeze=self._freeze, thaw=self._thaw, left=self._leave)
-        self._drain: Drain | None = None
+        self._takeover = Takeover(settings.state) if settings.takeover else None
+        self._departure = Departure(
+            reactor,
+            listeners=self._listeners,
+            tcp=self._tcp,
+            http=self._http,
+            state=self._state,
+            ledger=self._ledger,
+            visitors=lambda: self._front.census.visitors + self._tcp.connections,
+            send_away=self._send_away,
+            say=say,
+            signals=signals,
+        )
+        self._handover = Handover(
+            reactor, settings.state, freeze=self._departure.freeze, thaw=self._departure.thaw, left=self._leave
+        )
         self._expiry = LoopingCall(self.tunnels.expire)
         self._expiry.clock = reactor
         self._failed = False
@@ -141,11 +148,11 @@ class Relay(MultiService):
     def _open(self) -> None:
         self._listen()
         self._state.hold()
-        token = read_token(self.settings.token_file) if self.settings.token_file else self._state.token()
+        tokens = self._tokens(self.settings)
         self._ledger.load()
         self.tunnels.restore()
         self._inherited.close()
-        self.door = Door(Tokens([token]), self._admitted, self._reactor, self.settings.limits.admission)
+        self.door = Door(tokens, self._admitted, self._reactor, self.settings.limits.admission)
         if self._certificates is not None:
             self._certificates.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
@@ -154,27 +161,16 @@ class Relay(MultiService):
             self._takeover.ready()
         self._introduce()
 
+    def _tokens(self, settings: RelaySettings) -> Tokens:
+        return Tokens([read_token(settings.token_file) if settings.token_file else self._state.token()])
+
     def stopService(self) -> Deferred[Any]:
         """Close the ports, let visitors finish within the grace, tell every client, and write down who owns what."""
-        closing = self._listeners.close()
-        self._tcp.stop_listening()
+        closing = self._departure.close_ports()
         self._handover.close()
-        grace = self.settings.limits.grace
-        if self._drain is None and self._visitors and grace and self.door is not None:
-            self.door.leave(ShuttingDown("the relay is shutting down"))
-            self._http.close()
-            self._drain = Drain(self._reactor, lambda: self._visitors, grace)
-            if self._signals is not None:
-                self._signals.on(self._drain.finish, SIGTERM, SIGINT)
-            self._say(f"egrelay is stopping: {self._visitors} connections may go on for {grace:g} s")
-            return self._drain.over.addCallback(lambda _: self._end()).addCallback(lambda _: closing)
-        if self._drain is not None:
-            self._drain.finish()
-        return self._end().addCallback(lambda _: closing)
-
-    @property
-    def _visitors(self) -> int:
-        return self._front.census.visitors + self._tcp.connections
+        drained = self._departure.stop(self.settings.limits.grace if self.door is not None else 0.0)
+        ended = self._end() if drained is None else drained.addCallback(lambda _: self._end())
+        return ended.addCallback(lambda _: closing)
 
     def _end(self) -> Deferred[Any]:
         """Close everything, now."""
@@ -201,8 +197,6 @@ class Relay(MultiService):
             self._take_over(self._takeover)
         self._listeners.listen(self._front)
 
-    # -- another relay takes over
-
     def _take_over(self, takeover: Takeover) -> None:
         """Have the sockets of the relay that runs; it stops accepting, and what comes meanwhile waits in them."""
         theirs = takeover.begin()
@@ -212,42 +206,79 @@ class Relay(MultiService):
             self._inherited.ports.update(theirs.ports)
             self._inherited.tunnels.update(theirs.tunnels)
 
-    def _freeze(self) -> Sockets:
-        """Accept and write nothing any more; the sockets that the new relay is to have."""
-        sockets = self._listeners.open, self._tcp.ports
-        for port in (*sockets[0].values(), *sockets[1].values()):
-            port.stopReading()  # type: ignore[attr-defined]
-            # Twisted shuts a socket down before it closes it, and it is the other relay's, too.
-            port._shouldShutdown = False  # type: ignore[attr-defined]
-        self._ledger.close()
-        self._state.release()
-        self._handover.close()
-        return sockets
-
-    def _thaw(self) -> None:
-        """The new relay did not begin: go on as before."""
-        self.log.warn("a relay that was to take over did not begin; going on")
-        try:
-            self._state.hold()
-        except ConfigurationError as error:
-            self.log.error("{text}", text=error.text)
-        self._ledger.thaw()
-        self._handover.listen()
-        for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
-            port.startReading()  # type: ignore[attr-defined]
-
     def _leave(self) -> None:
-        """The new relay has begun: send every client there, and go when the last visitor has gone."""
-        self._listeners.close()
-        self._tcp.stop_listening()
+        """Another relay has begun in our place."""
         if self._expiry.running:
             self._expiry.stop()
+        self._departure.leave(self.settings.limits.upgrade_grace).addCallback(lambda _: self._on_left())
+
+    def _send_away(self, error: EgtunnelError) -> None:
         if self.door is not None:
-            self.door.leave(ShuttingDown("a new relay takes over"))
-        self._http.leave()
-        self._say(f"another relay has taken over; {self._visitors} connections stay here until they end")
-        self._drain = Drain(self._reactor, lambda: self._visitors, self.settings.limits.upgrade_grace)
-        self._drain.over.addCallback(lambda _: self._on_left())
+            self.door.leave(error)
+
+    # -- other settings while we run
+
+    def change(self, settings: RelaySettings) -> None:
+        """Apply what can be applied to a relay that runs, for what begins from now on; read all files again.
+
+        Raises ConfigurationError, and nothing has changed.
+        """
+        if self.door is None:
+            raise ConfigurationError("the relay is not open")
+        earlier, self.settings = self.settings, applicable(self.settings, settings)
+        try:
+            tokens, certificates, access_log = self._prepared(earlier)
+        except ConfigurationError:
+            self.settings = earlier
+            raise
+        tokens.replace(self.door.tokens)
+        self.door.tokens = tokens
+        self._ledger.renamed = tokens.renamed
+        self._ledger.changed()
+        self._serve(certificates)
+        self._write_to(access_log)
+        self._apply(self.settings, self.door)
+
+    def _prepared(self, earlier: RelaySettings) -> tuple[Tokens, Certificates | None, AccessLog | None]:
+        """All that may fail; certificates and access log: None where the same files are served and written on."""
+        settings, certificates = self.settings, None
+        tokens = self._tokens(settings)
+        if settings.tls != earlier.tls:
+            certificates = self._certificates_of(settings.tls)
+            certificates.load()
+        elif self._certificates is not None:
+            self._certificates.check()
+        same = settings.access_log == earlier.access_log
+        return tokens, certificates, None if same else self._opened(settings.access_log)
+
+    def _serve(self, certificates: Certificates | None) -> None:
+        if self._certificates is None or self._terminator is None:
+            return
+        if certificates is None:
+            self._certificates.anew()
+            return
+        self._certificates.stop()
+        self._certificates = self._terminator.certificates = certificates
+        certificates.start()
+
+    def _write_to(self, access_log: AccessLog | None) -> None:
+        if access_log is None and self.settings.access_log.file is not None and self._access_log is not None:
+            self._access_log.reopen()
+            return
+        if self._access_log is not None:
+            self._access_log.close()
+        self._access_log = access_log
+
+    def _apply(self, settings: RelaySettings, door: Door) -> None:
+        limits = settings.limits
+        self._http.change(limits.http, self._site(settings))
+        self._front.change(limits.front, settings.trusted)
+        if self._terminator is not None:
+            self._terminator.limits = limits.tls
+        door.limits = limits.admission
+        self._room.limits = limits.waiting
+        self.tunnels.reservations.limits = limits.reservations
+        self.budget.limit = limits.memory
 
     # -- visitors
 
@@ -262,22 +293,28 @@ class Relay(MultiService):
             link_factory=link_server_factory(self._link, limits.link, self._reactor),
             clock=self._reactor,
             limits=limits.http,
-            settings=SiteSettings(
-                redirect=bool(settings.tls) and settings.redirect,
-                client_line=addresses.public_line(),
-                access_log=self._access_log,
-                error_pages=ErrorPages(settings.error_pages) if settings.error_pages else None,
-                require_certificate=settings.tls.client_ca is not None,
-            ),
+            settings=self._site(settings),
         )
+
+    def _site(self, settings: RelaySettings) -> SiteSettings:
+        return SiteSettings(
+            redirect=bool(settings.tls) and settings.redirect,
+            client_line=settings.addresses.public_line(),
+            access_log=self._access_log,
+            error_pages=ErrorPages(settings.error_pages) if settings.error_pages else None,
+            require_certificate=settings.tls.client_ca is not None,
+        )
+
+    def _opened(self, log: LogSettings) -> AccessLog | None:
+        return open_access_log(log.file, log.format, self._reactor, self._wall, self._say) if log.file else None
 
     def _front_door(self) -> FrontDoor:
         """Where there are no certificates, a relay that is HTTPS for the world stands behind a proxy that ends TLS."""
-        settings, certificates = self.settings, self._certificates
+        settings = self.settings
         return FrontDoor(
             self._http,
             self._reactor,
-            terminator=None if certificates is None else Terminator(certificates, self._reactor, settings.limits.tls),
+            terminator=self._terminator,
             trusted=settings.trusted,
             scheme="http" if settings.tls else settings.addresses.scheme,
             limits=settings.limits.front,
@@ -338,7 +375,7 @@ class Relay(MultiService):
             door.gone(owner, session, error)
 
         session.on_message = claims.message
-        session.on_away = lambda error: claims.unheard()
+        session.on_away = claims.unheard
         session.on_back = claims.back
         session.on_closed = closed
 

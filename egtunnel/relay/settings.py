@@ -21,7 +21,7 @@ from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.session.websocket import LinkLimits
 
-__all__ = ["MIB", "LogSettings", "RelayLimits", "RelaySettings", "TLSFiles", "all_addresses"]
+__all__ = ["MIB", "LogSettings", "RelayLimits", "RelaySettings", "TLSFiles", "all_addresses", "applicable"]
 
 MIB = 1024 * 1024
 
@@ -103,6 +103,21 @@ class RelaySettings:
     error_pages: Path | None = None
     takeover: bool = False
     limits: RelayLimits = attrs.field(factory=RelayLimits)
+
+
+def applicable(now: RelaySettings, wanted: RelaySettings) -> RelaySettings:
+    """What becomes of a relay that runs as ``now``: where it listens and what it is called stays."""
+    same_tls = bool(now.tls) == bool(wanted.tls)
+    return attrs.evolve(
+        now,
+        token_file=wanted.token_file,
+        tls=wanted.tls if same_tls else now.tls,
+        redirect=wanted.redirect,
+        trusted=wanted.trusted,
+        access_log=wanted.access_log,
+        error_pages=wanted.error_pages,
+        limits=attrs.evolve(wanted.limits, claims=now.limits.claims, tcp=now.limits.tcp, backlog=now.limits.backlog),
+    )
 
 
 def all_addresses() -> str:

@@ -92,6 +92,8 @@ def read_token(file: Path) -> str:
 class Ledger:
     """Keeps reservations in a file, written a moment after a change; what cannot be read or written is said, not fatal.
 
+    ``renamed``: ids of tokens that stand in the file as others, which they will have once they are read from it.
+
     :param wall: the time of day, in seconds.
     """
 
@@ -112,6 +114,7 @@ class Ledger:
         self._say = say
         self._call: IDelayedCall | None = None
         self._failing = self._frozen = False
+        self.renamed: dict[str, str] = {}
 
     def load(self) -> None:
         """Read the file; a damaged one is set aside."""
@@ -138,6 +141,8 @@ class Ledger:
         if call is not None and call.active():
             call.cancel()
         items = self._reservations.to_json(self._clock.seconds(), self._wall())
+        for item in items:
+            item["token"] = self.renamed.get(item["token"], item["token"])
         try:
             write_atomically(self._file, json.dumps({"reservations": items}, indent=0).encode())
         except OSError as error:

@@ -10,10 +10,12 @@ from typing import Any
 from egtunnel.errors import ConfigurationError
 from egtunnel.relay.inherited import Inherited, listens
 
-__all__ = ["MOST_ANSWER", "READY", "REQUEST", "Takeover"]
+__all__ = ["MOST_ANSWER", "READY", "REQUEST", "SOCKET", "Takeover"]
 
 REQUEST = b"egtunnel handover 1\n"
 READY = b"ready\n"
+SOCKET = "handover"
+"""In the state folder."""
 MOST_ANSWER = 1 << 20
 """Bytes of the list of sockets."""
 MOST_AT_ONCE = 253
@@ -28,8 +30,8 @@ class Takeover:
     :raises ConfigurationError: from ``begin``; the running relay goes on as before then.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / SOCKET
         self._channel: socket.socket | None = None
 
     def begin(self) -> Inherited | None:

@@ -22,6 +22,7 @@ from egtunnel.configuration import (
 )
 from egtunnel.descriptors import raise_descriptor_limit
 from egtunnel.errors import ConfigurationError, EgtunnelError, Refused
+from egtunnel.hangup import Hangup
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -32,6 +33,7 @@ from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.inherited import Inherited, sockets_of_systemd
 from egtunnel.relay.names import canonical, check_host
+from egtunnel.relay.reload import Reload
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.service import Relay
 from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
@@ -257,4 +259,5 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         fail(error)
     else:
         relay.setServiceParent(root)
+        Hangup(reactor, Reload(options, relay.change, terminal.say)).setServiceParent(root)
     return root

@@ -64,8 +64,8 @@ class Tunnel:
     def dialer(self, visitor: Visitor) -> IRoute:
         """The endpoint that opens a channel to the upstream for this visitor."""
         if self.manner.share:
-            return SharedRoute(self, self.servers, self.room, visitor, self.sticky)
-        return SingleRoute(self, self.servers, self.room, visitor)
+            return SharedRoute(self.place, self.servers, self.room, visitor, self.sticky)
+        return SingleRoute(self.place, self.servers, self.room, visitor)
 
 
 class Observer(Protocol):
@@ -135,9 +135,23 @@ class TunnelTable:
         for forgotten in self.reservations.take(place, owner.together if manner.share else owner, key):
             self._remove(forgotten)
         self.on_change()
-        self._room.let_in(tunnel)
+        self._room.let_in(tunnel.place)
         self.log.info("claimed {name} by client {client}", name=tunnel.name, client=owner.client)
         return tunnel
+
+    def change(self, tunnel: Tunnel, manner: Manner) -> Tunnel:
+        """Other settings for what stands; requests that have begun keep those of before, and the connections with them.
+
+        A port has none of these: its tunnel stays as it is.
+        """
+        index = self._index(tunnel.place)
+        if index is None or tunnel.manner == manner:
+            return tunnel
+        changed = attrs.evolve(tunnel)
+        changed.behave(manner)
+        self._tunnels[tunnel.place] = index[tunnel.place.value] = changed
+        self.log.info("changed {name}", name=changed.name)
+        return changed
 
     def release(self, tunnel: Tunnel, server: Server) -> None:
         """Who served it does not want it any more; the place stays reserved for its return.
@@ -174,7 +188,7 @@ class TunnelTable:
     def back(self, tunnels: list[Tunnel]) -> None:
         """The session that serves these has a link again."""
         for tunnel in tunnels:
-            self._room.let_in(tunnel)
+            self._room.let_in(tunnel.place)
 
     def restore(self) -> None:
         """Put up the tunnels that stood when the reservations were written down; their owners are away."""
@@ -214,7 +228,7 @@ class TunnelTable:
         tunnel.servers.clear()
         for observer in self.observers:
             observer.released(tunnel)
-        self._room.send_away(tunnel, UnknownTunnel("this name was given back"))
+        self._room.send_away(place, UnknownTunnel("this name was given back"))
 
     def _index(self, place: Place) -> dict[str, Tunnel] | None:
         return {"name": self._names, "host": self._hosts}.get(place.kind)

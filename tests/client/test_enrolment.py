@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Clock
 
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
+from egtunnel.client.offering import Offering
 from egtunnel.client.offers import Offer
 from egtunnel.client.targets import parse_target
 from egtunnel.errors import EgtunnelError, HandshakeError, Refused
@@ -27,7 +29,7 @@ class Talk:
         self.told: list[tuple[Offer, str]] = []
         self.ends: list[EgtunnelError] = []
         self.enrolment = Enrolment(
-            offers,
+            Offering(offers, lambda offer: lambda visitor: TCP4ClientEndpoint(None, "127.0.0.1", 1)),
             clock=self.clock,
             random=lambda: 0.0,
             say=self.said.append,
@@ -68,7 +70,7 @@ class Talk:
     def enrol(self) -> None:
         """All is granted."""
         self.claims()
-        self.answer(*(Claimed(number, f"http://t{number}.localhost:7070") for number in self.enrolment.offers))
+        self.answer(*(Claimed(number, f"http://t{number}.localhost:7070") for number in self.enrolment.offering.offers))
         self.said.clear()
 
 
@@ -220,7 +222,7 @@ def test_answers_about_strange_tunnels_change_nothing() -> None:
     talk.answer(Claimed(7, "http://x"), RefusedMessage("x", "x", tunnel=7), RefusedMessage("x", "x", tunnel=0))
     assert talk.said == []
     assert talk.ends == []
-    assert set(talk.enrolment.offers) == {1}
+    assert set(talk.enrolment.offering.offers) == {1}
 
 
 def test_notices_are_said_and_have_a_limit() -> None:

@@ -195,3 +195,27 @@ def test_two_processes_never_share_an_id_and_a_killed_one_leaves_it_free(tmp_pat
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
+
+
+def test_tunnels_that_came_while_it_ran_are_remembered(tmp_path: Path) -> None:
+    """Another list, nothing of which was there at the start: a restart finds the same client by it, or by the old."""
+    random = counting()
+    first = hold_identity(tmp_path, RELAY, TUNNELS, random)
+    first.remember(["http shop"])
+    first.release()
+    first.remember(["http other"])  # too late: another process may have the file
+    for tunnels in (["http shop"], TUNNELS):
+        again = hold_identity(tmp_path, RELAY, tunnels, random)
+        assert again.client_id == first.client_id
+        again.release()
+    assert hold_identity(tmp_path, RELAY, ["http other"], random).client_id != first.client_id
+
+
+def test_of_too_many_tunnels_the_present_ones_are_remembered(tmp_path: Path) -> None:
+    """The limit is that of the start."""
+    limits = IdentityLimits(tunnels=2)
+    first = hold_identity(tmp_path, RELAY, ["a", "b"], counting(), limits)
+    first.remember(["c", "d"], limits)
+    assert len(json.loads(first.file.read_text())["tunnels"]) == 2
+    first.release()
+    assert hold_identity(tmp_path, RELAY, ["c"], counting(), limits).client_id == first.client_id

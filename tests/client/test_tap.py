@@ -15,6 +15,7 @@ from egtunnel.client.offers import Offer
 from egtunnel.client.service import Client
 from egtunnel.client.targets import parse_target
 from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.hangup import Hangup
 from tests.client.certificates import Authority
 
 SECURE = ["--local", "80", "--relay", "wss://localhost"]
@@ -240,7 +241,7 @@ def test_the_service_is_made_and_the_reactor_gets_a_clock_that_never_jumps(tmp_p
     reactor: Any = MemoryReactorClock()
     wall = reactor.seconds
     root: Any = tap.makeService(parsed("--local", "8080", "--state", str(tmp_path)), reactor)
-    assert [type(service) for service in root] == [Client]
+    assert [type(service) for service in root] == [Client, Hangup]
     assert reactor.seconds != wall
     assert reactor.tcpClients == []
 

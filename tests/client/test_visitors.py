@@ -12,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from zope.interface import implementer
 
+from egtunnel.client.offering import Offering
 from egtunnel.client.offers import Offer
 from egtunnel.client.targets import parse_target
 from egtunnel.client.visitors import Visitors
@@ -81,8 +82,8 @@ class Talk:
         self.link = MemoryLink()
         self.said: list[str] = []
         self.dials = Dials()
-        self.offers = {1: Offer(parse_target("8080"), name="app")}
-        visitors = Visitors(self.offers, {1: self.dials}, self.said.append, self.clock)
+        self.offering = Offering([Offer(parse_target("8080"), name="app")], lambda offer: self.dials)
+        visitors = Visitors(self.offering, self.said.append, self.clock)
         self.session = Session(
             role=Role.CLIENT,
             clock=self.clock,
@@ -195,7 +196,7 @@ def test_only_our_own_tunnels_are_served(metadata: bytes) -> None:
 def test_a_tunnel_that_was_refused_is_served_no_longer() -> None:
     """Once dropped from the offers its number means nothing."""
     talk = Talk()
-    del talk.offers[1]
+    talk.offering.drop(1)
     talk.open()
     assert talk.reset()[0] == UnknownTunnel.code
 

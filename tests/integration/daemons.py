@@ -236,8 +236,9 @@ class Client(Daemon):
 
     def __init__(self, relay: Relay, *options: str, env: dict[str, str] | None = None, prefix: list[str] | None = None):
         self.relay = relay
+        link = [] if "--relay" in options else relay.link_options  # said twice, it would be two relays
         super().__init__(
-            [_twistd(), "-n", "egclient", *relay.link_options, *options],
+            [_twistd(), "-n", "egclient", *link, *options],
             relay.home,
             {**environment(relay.home / "state"), **(env or {})},
             prefix,

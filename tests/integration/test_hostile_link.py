@@ -259,7 +259,7 @@ def visited(house: House) -> Iterator[tuple[RawLink, Connection, int]]:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"
 ON_A_CHANNEL: dict[str, tuple[Callable[[int], list[bytes]], type[EgtunnelError]]] = {
     "credit beyond the largest window": (lambda n: [accept(n), credit(n, 0xFFFFFFFF)], FlowControlError),
-    "credit in small steps beyond it": (lambda n: [accept(n), *[credit(n, MIB)] * 10], FlowControlError),
+    "credit in small steps beyond it": (lambda n: [accept(n), *[credit(n, MIB)] * 20], FlowControlError),
     "a credit of 0": (lambda n: [accept(n), credit(n, 0)], FlowControlError),
     "credit before ACCEPT": (lambda n: [credit(n, 1000)], IllegalTransition),
     "ACCEPT twice": (lambda n: [accept(n), accept(n)], IllegalTransition),

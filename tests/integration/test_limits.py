@@ -73,7 +73,7 @@ def special(tmp_path: Path, start: Start, *options: str) -> Relay:
 
 def test_one_client_too_many_is_asked_to_come_back_and_let_in_later(tmp_path: Path, start: Start, links: Links) -> None:
     """With ``--max-clients 2`` the third is refused, ``full``, and told when to come; when one leaves it may."""
-    relay = special(tmp_path, start, "--max-clients", "2")
+    relay = special(tmp_path, start, "--max-clients", "2", "--resume-window", "0")
     token = token_of(relay)
     first, second = links(relay), links(relay)
     first.log_in(token)
@@ -321,7 +321,7 @@ def test_the_waiting_room_holds_a_thousand_and_all_of_them_are_served(
     tmp_path: Path, start: Start, nginx: Nginx
 ) -> None:
     """1,001 visitors come while the client is away: the last is told so at once, the others are served in the end."""
-    relay = special(tmp_path, start, "--hold", "60", "--max-per-address", "2000")
+    relay = special(tmp_path, start, "--hold", "60", "--max-per-address", "2000", "--resume-window", "0")
     options = ("--local", str(nginx.port), "--name", "back")
     client = Client(relay, *options)
     start(client)

@@ -65,8 +65,9 @@ def test_tunnels_are_on_two_relays_at_once_and_outlive_one(start: Start, nginx: 
         home.mkdir()
         relays.append(Relay(home))
         start(relays[-1])
-    options = ["--local", str(nginx.port), "--name", "app", "--relay", f"ws://127.0.0.1:{relays[1].port}"]
+    options = ["--local", str(nginx.port), "--name", "app"]
     for relay in relays:
+        options += relay.link_options
         token = relay.home / "token"
         token.write_text(token_of(relay))
         token.chmod(0o600)

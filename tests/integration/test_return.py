@@ -133,7 +133,7 @@ def test_the_same_identity_takes_over_from_its_ghost(
         url = ghost.url()
         assert fetch(url).body == b"old"
         ghost.process.send_signal(signal.SIGSTOP)
-        shutil.copytree(relay.home / "state", tmp_path / "copy")
+        shutil.copytree(relay.home / "state", tmp_path / "copy", ignore=shutil.ignore_patterns("handover"))
         copied = ("--local", str(new.port), "--name", "me")
         successor = Client(relay, *copied, env={"XDG_STATE_HOME": str(tmp_path / "copy")})
         start(successor)
@@ -255,7 +255,7 @@ def test_a_signal_ends_the_client_cleanly(relay: Relay, connect: Connect, sign: 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_relay_cleanly(tmp_path: Path, start: Start, sign: signal.Signals) -> None:
     """At once, with clients, visitors in the middle of something and others who wait: no traceback on either side."""
-    relay = Relay(tmp_path)
+    relay = Relay(tmp_path, "--grace", "0")
     start(relay)
     with Upstream(endless) as service, contextlib.ExitStack() as stack:
         client = Client(relay.ready(), "--local", str(service.port), "--name", "stays")

@@ -86,7 +86,7 @@ class House:
 
         session.on_message = claims.message
         session.on_closed = closed
-        session.on_away = lambda error: claims.unheard()
+        session.on_away = claims.unheard
         session.on_back = claims.back
 
     def connect(self) -> MemoryClient:

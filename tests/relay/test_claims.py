@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.protocol import Factory
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from egtunnel.errors import Refused
+from egtunnel.interfaces import Visitor
 from egtunnel.policy import Edit, HeaderPolicy
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.tunnels import Tunnel
 from egtunnel.session.messages import Claim, Claimed, Hello, Notice, Release, Unknown
+from tests.pipes import Recorder
 from tests.relay.house import House, HouseLimits
 
 
@@ -30,6 +33,19 @@ class Busy:
 
     def released(self, tunnel: Tunnel) -> None:
         self.open.discard(tunnel.name)
+
+
+class Watch:
+    """An observer that notes what comes and goes."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def claimed(self, tunnel: Tunnel) -> None:
+        self.seen.append(("claimed", tunnel.name))
+
+    def released(self, tunnel: Tunnel) -> None:
+        self.seen.append(("released", tunnel.name))
 
 
 class ClaimTests(SynchronousTestCase):
@@ -165,6 +181,59 @@ class ClaimTests(SynchronousTestCase):
         self.client.claim(1, name="other")
         self.assertIsNone(self.house.table.by_name("app"))
         self.assertIsNotNone(self.house.table.by_name("other"))
+
+    def test_claiming_the_same_place_again_interrupts_nothing(self) -> None:
+        """The port stays open, and what has begun with the tunnel of before still reaches the client."""
+        self.house.table.observers.append(watch := Watch())
+        for place, wish in (
+            (Place("name", "app"), {"name": "App"}),
+            (Place("host", "dev.example.org"), {"host": "DEV.example.org."}),
+            (Place("port", "20000"), {"kind": "tcp", "port": 20_000}),
+        ):
+            with self.subTest(place=place):
+                self.client.claim(1, **wish)
+                before, seen = self.house.tunnel(place.value, place.kind), list(watch.seen)
+                answer = self.client.claim(1, **wish, host_header="b.test")
+                self.assertEqual((answer.name, watch.seen), (place.value, seen))
+                after = self.house.tunnel(place.value, place.kind)
+                self.assertEqual(
+                    (after.host_header, before.host_header), ("b.test" if place.kind != "port" else "", "")
+                )
+                self.assertIs(before.servers.first(), after.servers.first())
+                self.assertIsNotNone(before.servers.first())
+
+    def test_a_name_of_the_relays_choice_stays_with_its_target(self) -> None:
+        """Claimed again for the same target, or by its name, it stays; for another target there is another."""
+        name = self.client.claim(1, key="8080").name
+        self.house.table.observers.append(watch := Watch())
+        self.assertEqual(self.client.claim(1, key="8080", host_header="b.test").name, name)
+        self.assertEqual(self.client.claim(1, name=name, key="8080").name, name)
+        self.assertEqual(self.client.claim(1, key="8080").name, name)
+        self.assertEqual(watch.seen, [])
+        self.assertNotEqual(self.client.claim(1, key="9090").name, name)
+        self.assertIsNone(self.house.table.by_name(name))
+
+    def test_a_refused_change_gives_the_name_back(self) -> None:
+        """As the protocol says of every refusal."""
+        self.client.claim(1, name="app")
+        self.assert_refused("bad-protocol", name="app", protocol="h3")
+        self.assertIsNone(self.house.table.by_name("app"))
+        self.client.claim(1, name="app")
+        self.assert_refused("bad-name", name="app", host="dev.example.org")
+        self.assertIsNone(self.house.table.by_name("app"))
+
+    def test_who_waits_is_let_in_though_the_tunnel_was_changed_meanwhile(self) -> None:
+        """Visitors wait for the place: one that began before the change comes in with the others."""
+        self.client.claim(1, name="app")
+        before = self.house.tunnel("app")
+        self.client.claim(1, name="app", host_header="b.test")
+        self.client.cut()
+        waiting = before.dialer(Visitor("http", "192.0.2.7", 50_000, "app")).connect(Factory.forProtocol(Recorder))
+        self.assertNoResult(waiting)
+        self.assertEqual(self.house.room.visitors, 1)
+        self.house.client("one").claim(1, name="app")
+        self.assertEqual(self.house.room.visitors, 0)
+        waiting.addErrback(lambda reason: None)
 
     def test_bad_wishes_are_refused_with_their_reason(self) -> None:
         """Each with a code of its own, and for good."""

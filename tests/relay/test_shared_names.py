@@ -53,7 +53,7 @@ def test_another_token_has_no_part_in_it() -> None:
     """Nor when everybody is away."""
     house = House()
     (one,) = shared(house, "one")
-    house.door._tokens = Tokens(["another-token-altogether"])
+    house.door.tokens = Tokens(["another-token-altogether"])
     stranger = house.connect()
     stranger.say(Hello(token="another-token-altogether", client_id="two"))
     stranger.enter()
@@ -133,7 +133,7 @@ def test_the_last_one_to_leave_leaves_the_name_standing() -> None:
     heir.tell(Release(1))
     assert house.table.by_name("app") is not None
     assert len(house.tunnel("app").servers) == 0
-    assert house.reservations.owner_of(APP) == Owner(house.door._tokens.check("the-token-of-this-relay") or "", "")
+    assert house.reservations.owner_of(APP) == Owner(house.door.tokens.check("the-token-of-this-relay") or "", "")
 
 
 def test_a_place_stays_reserved_for_sharing() -> None:

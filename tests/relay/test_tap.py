@@ -11,6 +11,7 @@ from twisted.python.usage import Options as ParentOptions
 from twisted.python.usage import UsageError
 
 from egtunnel.configuration import default_state
+from egtunnel.hangup import Hangup
 from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.relay import tap
 from egtunnel.relay.addresses import Addresses
@@ -232,8 +233,8 @@ def test_the_service_is_a_relay_on_a_monotonic_clock(tmp_path: Path) -> None:
     reactor = MemoryReactorClock()
     before = reactor.seconds
     root: Any = tap.makeService(parsed("--state", str(tmp_path)), reactor)
-    (service,) = root
-    assert isinstance(service, Relay)
+    service, hangup = root
+    assert isinstance(service, Relay) and isinstance(hangup, Hangup)
     assert reactor.seconds != before
 
 

@@ -111,6 +111,11 @@ class FrontDoor(ServerFactory):
         trusts = self.trusted.__contains__
         return Peer(host, port, self._scheme, trusted=trusts(host), trusts=trusts)
 
+    def change(self, limits: FrontLimits, trusted: Networks) -> None:
+        """For the connections that come from now on."""
+        self.limits = self.census.limits = limits
+        self.trusted = trusted
+
     def close(self) -> None:
         """End what has not shown what it is."""
         for peek in list(self.peeks):

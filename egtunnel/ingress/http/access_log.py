@@ -35,6 +35,10 @@ class AccessLog:
         """A response is over."""
         self._file.write(self._line(entry, self._wall() - entry.seconds, self._field))
 
+    def reopen(self) -> None:
+        """The file was moved away: go on in a new one."""
+        self._file.reopen()
+
     def close(self) -> None:
         """Write what is there; lines that come later are written at once."""
         self._file.close()

@@ -81,6 +81,13 @@ class HTTPIngress(ServerFactory):
         for connection in list(self.connections):
             connection.leave()
 
+    def change(self, limits: HTTPLimits, settings: SiteSettings) -> None:
+        """For the requests and the waits that begin from now on."""
+        self.limits = self.site.limits = limits
+        self.site.settings = settings
+        for pool in self.site.pools.values():
+            pool.limits = limits
+
     def close(self) -> None:
         """Keep no connection any more: idle ones end now, busy ones with their response."""
         self.site.closing = True

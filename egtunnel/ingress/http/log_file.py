@@ -86,6 +86,15 @@ class LogFile:
             else:
                 self._recovered()
 
+    def reopen(self) -> None:
+        """Go on at once in the file that has the name now, with what has come."""
+        self.flush()
+        try:
+            if not self._closed:
+                self._follow()
+        except OSError as error:
+            self._complain(f"cannot be opened anew: {error.strerror}")
+
     def close(self) -> None:
         """Write what has come; lines that come later are written at once."""
         if not self._closed:

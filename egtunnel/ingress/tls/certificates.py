@@ -40,6 +40,10 @@ class Served:
             self._contexts[authority] = now, context
         return context
 
+    def forget(self, authority: Path) -> None:
+        """The authority's file may say something else now."""
+        self._contexts.pop(authority, None)
+
 
 class Certificates:
     """Finds the certificate for a name: exact before wildcard, the one of ``files`` before those of ``folder``.
@@ -81,8 +85,7 @@ class Certificates:
 
     def load(self) -> None:
         """Read everything for the first time. Raises ConfigurationError if nothing can be served."""
-        if self._authority is not None:
-            check_authority(self._authority)
+        self.check()
         first: list[ConfigurationError] = []
         self._read(self._wanted(), first)
         if first and self._files is not None and self._files not in self._served:
@@ -146,6 +149,20 @@ class Certificates:
             changed = True
         if changed:
             self._index()
+
+    def check(self) -> None:
+        """Raises ConfigurationError if the authority of clients cannot be read anew."""
+        if self._authority is not None:
+            check_authority(self._authority)
+
+    def anew(self) -> None:
+        """Look now, and say again what is bad; who shakes hands from now on is judged by the authority as it is now."""
+        self._trouble = ""
+        self._bad.clear()
+        if self._authority is not None:
+            for served in self._served.values():
+                served.forget(self._authority)
+        self.look()
 
     def _wanted(self) -> list[Files]:
         given = [self._files] if self._files is not None else []

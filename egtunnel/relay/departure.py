@@ -1,0 +1,108 @@
+"""How a relay goes: it waits for its visitors when it is stopped, and leaves its place to another that takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
+from egtunnel.relay.drain import Drain
+from egtunnel.relay.handover import Sockets
+from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.state import Ledger, State
+from egtunnel.signals import Signals
+
+__all__ = ["Departure"]
+
+
+class Departure:
+    """Everything that takes visitors in, and what they leave behind.
+
+    :param tcp: the TCP ingress; ``http``: that of HTTP. ``visitors``: how many connections there are.
+    :param send_away: tells every client to go, and why.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        *,
+        listeners: Listeners,
+        tcp: Any,
+        http: Any,
+        state: State,
+        ledger: Ledger,
+        visitors: Callable[[], int],
+        send_away: Callable[[EgtunnelError], None],
+        say: Callable[[str], None],
+        signals: Signals | None,
+    ) -> None:
+        self._clock = clock
+        self._listeners = listeners
+        self._tcp = tcp
+        self._http = http
+        self._state = state
+        self._ledger = ledger
+        self._visitors = visitors
+        self._send_away = send_away
+        self._say = say
+        self._signals = signals
+        self._drain: Drain | None = None
+
+    def close_ports(self) -> Deferred[Any]:
+        """Take nobody new; fires when all ports are closed."""
+        self._tcp.stop_listening()
+        return self._listeners.close()
+
+    def stop(self, grace: float) -> Deferred[None] | None:
+        """Wait for the visitors, for no longer than ``grace`` seconds; None: there is nothing to wait for."""
+        if self._drain is not None:
+            self._drain.finish()
+            return None
+        if not self._visitors() or not grace:
+            return None
+        self._send_away(ShuttingDown("the relay is shutting down"))
+        self._http.close()
+        self._drain = drain = Drain(self._clock, self._visitors, grace)
+        if self._signals is not None:
+            self._signals.on(drain.finish, SIGTERM, SIGINT)
+        self._say(f"egrelay is stopping: {self._visitors()} connections may go on for {grace:g} s")
+        return drain.over
+
+    # -- another relay takes over
+
+    def freeze(self) -> Sockets:
+        """Accept and write nothing any more; the sockets that the new relay is to have."""
+        sockets = self._listeners.open, self._tcp.ports
+        for port in (*sockets[0].values(), *sockets[1].values()):
+            port.stopReading()
+            # Twisted shuts a socket down before it closes it, and it is the other relay's, too.
+            port._shouldShutdown = False
+        self._ledger.close()
+        self._state.release()
+        return sockets
+
+    def thaw(self) -> None:
+        """The new relay did not begin: go on as before."""
+        self.log.warn("a relay that was to take over did not begin; going on")
+        try:
+            self._state.hold()
+        except ConfigurationError as error:
+            self.log.error("{text}", text=error.text)
+        self._ledger.thaw()
+        for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
+            port.startReading()
+
+    def leave(self, grace: float) -> Deferred[None]:
+        """The new relay has begun: send every client there; fires when the last visitor has gone."""
+        self.close_ports()
+        self._send_away(ShuttingDown("a new relay takes over"))
+        self._http.leave()
+        self._say(f"another relay has taken over; {self._visitors()} connections stay here until they end")
+        self._drain = Drain(self._clock, self._visitors, grace)
+        return self._drain.over
