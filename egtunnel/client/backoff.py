@@ -14,13 +14,15 @@ class BackoffLimits:
     """Bounds of the waits, in seconds.
 
     ``first`` is the shortest wait and ``most`` the longest; each failure in a row doubles it. ``after`` is the longest
-    wait that a relay may ask for. Who was connected for ``steady`` seconds does not wait at all the first time.
+    wait that a relay may ask for. Who was connected for ``steady`` seconds, or moved ``busy`` bytes, does not wait at
+    all the first time: such a link was a good one, and whoever cuts it cannot make us dial in a tight loop.
     """
 
     first: float = 0.1
     most: float = 30.0
     after: float = 600.0
     steady: float = 5.0
+    busy: int = 1_048_576
 
 
 class Backoff:
@@ -38,13 +40,13 @@ class Backoff:
         self._base = self._limits.first
         self.failures = 0
 
-    def next_delay(self, after: float = 0.0, connected: float = 0.0) -> float:
+    def next_delay(self, after: float = 0.0, connected: float = 0.0, carried: int = 0) -> float:
         """The wait after one more failure; not less than the ``after`` that a refusal asked for.
 
-        ``connected``: for how many seconds we were before it.
+        ``connected``: for how many seconds we were before it, and ``carried`` how many bytes.
         """
         limits = self._limits
-        if connected >= limits.steady and not self.failures:
+        if (connected >= limits.steady or carried >= limits.busy) and not self.failures:
             self.failures = 1
             return min(after, limits.after)
         base = min(self._base, limits.most / 2)

@@ -89,6 +89,11 @@ class Continuity:
         if rest and self.link is link:
             session.link_message(rest)
 
+    @property
+    def carried(self) -> int:
+        """Bytes that came and went over the links of this session."""
+        return self.session.carried if self.session is not None else 0
+
     def gone(self) -> Deferred[EgtunnelError | None]:
         """Fires with the reason once there is no link any more; with None if the link is in doubt."""
         gone: Deferred[EgtunnelError | None] = Deferred()

@@ -58,6 +58,7 @@ class Uplink:
         self._on_welcome = on_welcome
         self._limits = limits or UplinkLimits()
         self._since = reactor.seconds()
+        self._carried = 0
 
     async def run(self) -> EgtunnelError:
         """Go on until no other attempt can help; returns why."""
@@ -66,7 +67,8 @@ class Uplink:
             if fatal(end):
                 return end
             connected, self._since = self._reactor.seconds() - self._since, self._reactor.seconds()
-            await deferLater(self._reactor, self.backoff.next_delay(getattr(end, "after", 0.0), connected))
+            carried, self._carried = self.continuity.carried - self._carried, self.continuity.carried
+            await deferLater(self._reactor, self.backoff.next_delay(getattr(end, "after", 0.0), connected, carried))
 
     async def _connect_and_serve(self) -> EgtunnelError:
         """One link from its first attempt to its end; returns why it ended, or what kept us from a better one."""
@@ -81,6 +83,7 @@ class Uplink:
         if welcome.resumed is not None and self.continuity.session is not None:
             self._say("connected again; what was under way goes on")
         self.continuity.carry(link, welcome, rest)
+        self._carried = self.continuity.carried
         return await self._served()
 
     async def _served(self) -> EgtunnelError:

@@ -166,6 +166,11 @@ class Session:
         return self.mux.position
 
     @property
+    def carried(self) -> int:
+        """How many bytes of counted frames have arrived, here or there, since the session began."""
+        return self.mux.position + self.mux.flight.acked
+
+    @property
     def heard(self) -> float:
         """When anything last came, by our clock."""
         return self._keepalive.last

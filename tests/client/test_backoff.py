@@ -43,6 +43,15 @@ def test_who_was_connected_for_a_while_comes_back_at_once() -> None:
     assert backoff.next_delay(connected=4.9) == 0.1
 
 
+def test_a_link_that_moved_much_was_a_good_one_however_short_it_stood() -> None:
+    """Resets in the middle of a transfer cost it no waits; a link that is cut before it moved anything does."""
+    backoff = Backoff(lambda: 0.0)
+    assert backoff.next_delay(connected=0.03, carried=1 << 20) == 0.0
+    assert backoff.next_delay(carried=1 << 20) == 0.1
+    backoff.reset()
+    assert backoff.next_delay(connected=0.03, carried=(1 << 20) - 1) == 0.1
+
+
 def test_clients_cut_off_together_do_not_come_back_together() -> None:
     """After seven failures no second holds more than a fifth of 500 clients."""
     random = Random(7)
