@@ -74,6 +74,7 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session", frozenset({"egtunnel.eager", "egtunnel.errors", "egtunnel.interfaces", "egtunnel.mux"})),
     Layer("egtunnel.relay.service", None),
+    Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
     Layer("egtunnel.client.service", None),

@@ -88,26 +88,26 @@ class ReloadTests(SynchronousTestCase):
             self.assertIn(f"--{line.split()[0]}", said)
         self.assertEqual(relay._room.limits.hold, 3)
         self.assertEqual(relay.tunnels.reservations.limits.keep, 60)
-        self.assertEqual((relay.budget.limit, relay.settings.limits.session_memory), (33 << 20, 5 << 20))
-        self.assertEqual((relay.door and relay.door.limits.clients, relay._front.limits.connections), (11, 13))
-        self.assertEqual((relay._front.census.limits.per_address, relay._front.limits.peek), (14, 4))
+        self.assertEqual((relay.clients.budget.limit, relay.settings.limits.session_memory), (33 << 20, 5 << 20))
+        self.assertEqual((relay.door and relay.door.limits.clients, relay.entrance.front.limits.connections), (11, 13))
+        self.assertEqual((relay.entrance.front.census.limits.per_address, relay.entrance.front.limits.peek), (14, 4))
         session = relay.settings.limits.session
         self.assertEqual((session.mux.channels, session.resume), (12, 7))
-        self.assertIs(relay._http.limits, relay._http.site.limits)
-        http = relay._http.limits
+        self.assertIs(relay.entrance.http.limits, relay.entrance.http.site.limits)
+        http = relay.entrance.http.limits
         waits = (http.head_wait, http.keep_alive, http.body_wait, http.body_rate, http.stall, http.answer)
         self.assertEqual(waits, (4, 5, 6, 7, 8, 9))
-        peer = relay._front.peer("192.0.2.9", 1)
+        peer = relay.entrance.front.peer("192.0.2.9", 1)
         self.assertTrue(peer.trusted)
         self.assertEqual(self.reloaded(LIVE), ["reload: no option changed; files are read again"])
 
     def test_a_connection_that_is_there_keeps_its_place(self) -> None:
         """Fewer are allowed from now on: nobody is thrown out, and the next one is refused."""
         relay = self.started()
-        here = relay._front.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5))
+        here = relay.entrance.front.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5))
         self.reloaded("max-visitors = 1")
         self.assertIsNotNone(here)
-        place = relay._front.census.enter()
+        place = relay.entrance.front.census.enter()
         assert place is not None
         self.assertIsNotNone(place.refusal)
 
@@ -178,20 +178,20 @@ class ReloadTests(SynchronousTestCase):
         self.assertTrue(log.exists())
         self.reloaded(f'access-log = "{other}"\naccess-log-format = "json"')
         self.assertTrue(other.exists())
-        self.assertIs(relay._http.site.settings.access_log, relay._access_log)
+        self.assertIs(relay.entrance.http.site.settings.access_log, relay.entrance.access_log)
         self.reloaded("")
-        self.assertIsNone(relay._http.site.settings.access_log)
+        self.assertIsNone(relay.entrance.http.site.settings.access_log)
 
     def test_error_pages_come_and_go(self) -> None:
         """The folder of the file counts."""
         relay = self.started()
         (self.folder / "404.html").write_text("own")
         self.reloaded(f'error-pages = "{self.folder}"')
-        pages = relay._http.site.settings.error_pages
+        pages = relay.entrance.http.site.settings.error_pages
         assert pages is not None
         self.assertEqual(pages.find("", 404), b"own")
         self.reloaded("")
-        self.assertIsNone(relay._http.site.settings.error_pages)
+        self.assertIsNone(relay.entrance.http.site.settings.error_pages)
 
     def pair(self, name: str, *names: str) -> Path:
         """A file with certificate and key of the relay."""
@@ -202,8 +202,8 @@ class ReloadTests(SynchronousTestCase):
 
     def shown(self, relay: Relay, name: str = "localhost") -> int:
         """The serial number of the certificate for a name."""
-        assert relay._terminator is not None
-        served = relay._terminator.certificates.find(name)
+        assert relay.entrance.terminator is not None
+        served = relay.entrance.terminator.certificates.find(name)
         assert served is not None
         return served.pair.chain[0].serial_number
 
@@ -235,7 +235,7 @@ class ReloadTests(SynchronousTestCase):
         self.reloaded(f'client-ca = "{self.authority.file}"\ntls-cert = "{second}"\ntls-key = "{second}"')
         after = self.shown(relay)
         self.assertNotEqual(after, before)
-        self.assertTrue(relay._http.site.settings.require_certificate)
+        self.assertTrue(relay.entrance.http.site.settings.require_certificate)
         self.pair("b.pem")
         self.reactor.advance(6)
         self.assertNotEqual(self.shown(relay), after)
@@ -248,7 +248,7 @@ class ReloadTests(SynchronousTestCase):
         expected = "reload: not applied before a restart: --tls-cert, --tls-key"
         self.assertEqual(self.reloaded(f'tls-cert = "{pem}"\ntls-key = "{pem}"')[1], expected)
         self.assertFalse(relay.settings.tls)
-        self.assertFalse(relay._http.site.settings.redirect)
+        self.assertFalse(relay.entrance.http.site.settings.redirect)
 
     def test_the_authority_of_clients_is_read_again(self) -> None:
         """It has the same name and other content: the next handshake is judged by that. A bad one changes nothing."""
@@ -257,13 +257,13 @@ class ReloadTests(SynchronousTestCase):
         ca.write_bytes(self.authority.file.read_bytes())
         text = f'tls-cert = "{pem}"\ntls-key = "{pem}"\nclient-ca = "{ca}"'
         relay = self.started(text)
-        assert relay._certificates is not None
-        served = relay._certificates.find("localhost")
+        assert relay.entrance.certificates is not None
+        served = relay.entrance.certificates.find("localhost")
         assert served is not None
-        before = relay._certificates.context(served, "localhost")
-        self.assertIs(relay._certificates.context(served, "localhost"), before)
+        before = relay.entrance.certificates.context(served, "localhost")
+        self.assertIs(relay.entrance.certificates.context(served, "localhost"), before)
         self.reloaded(text)
-        self.assertIsNot(relay._certificates.context(served, "localhost"), before)
+        self.assertIsNot(relay.entrance.certificates.context(served, "localhost"), before)
         ca.write_text("nothing")
         self.assertIn("nothing changed", self.reloaded(text)[0])
 

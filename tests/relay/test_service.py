@@ -211,5 +211,5 @@ class RelayTests(SynchronousTestCase):
         assert relay.door is not None
         (session,) = relay.door.sessions.values()
         limits = self.settings.limits
-        self.assertEqual((session.budget.limit, relay.budget.limit), (limits.session_memory, limits.memory))
-        self.assertIs(session.budget.parent, relay.budget)
+        self.assertEqual((session.budget.limit, relay.clients.budget.limit), (limits.session_memory, limits.memory))
+        self.assertIs(session.budget.parent, relay.clients.budget)

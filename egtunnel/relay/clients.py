@@ -1,0 +1,113 @@
+"""Clients of a relay: each that is let in gets a session, and names for as long as it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from egtunnel.errors import EgtunnelError, ShuttingDown, UnknownTunnel
+from egtunnel.interfaces import ILink
+from egtunnel.mux.budget import Budget
+from egtunnel.relay.admission import Door
+from egtunnel.relay.claims import Claims
+from egtunnel.relay.reservations import Owner
+from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.tokens import Tokens
+from egtunnel.relay.tunnels import TunnelTable
+from egtunnel.session.messages import Welcome
+from egtunnel.session.session import Role, Session
+from egtunnel.session.transport import ChannelTransport
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """Makes a session of each link that may come in.
+
+    :ivar door: lets clients in; None until the relay is open.
+    :ivar settings: for the sessions that begin from now on.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, settings: RelaySettings, tunnels: TunnelTable, random_text: Callable[[], str]
+    ) -> None:
+        self.door: Door | None = None
+        self.settings = settings
+        self.budget = Budget(settings.limits.memory)
+        self._clock = clock
+        self._tunnels = tunnels
+        self._random_text = random_text
+
+    def open(self, tokens: Tokens) -> None:
+        """Let clients in that show one of these."""
+        self.door = Door(tokens, self._admitted, self._clock, self.settings.limits.admission)
+
+    def link(self, link: ILink) -> None:
+        """A link of somebody who has yet to say who it is."""
+        if self.door is None:
+            link.close(ShuttingDown.code, "the relay is not open")
+        else:
+            self.door.link(link)
+
+    def change(self, settings: RelaySettings) -> None:
+        """For the sessions that begin from now on."""
+        self.settings = settings
+        self.budget.limit = settings.limits.memory
+        if self.door is not None:
+            self.door.limits = settings.limits.admission
+
+    def send_away(self, error: EgtunnelError) -> None:
+        """Tell everybody to go; what is under way goes on."""
+        if self.door is not None:
+            self.door.leave(error)
+
+    def close(self, error: EgtunnelError) -> None:
+        """Everybody out, now."""
+        if self.door is not None:
+            self.door.close(error)
+
+    def _admitted(self, door: Door, owner: Owner, beside: Session | None) -> tuple[Session, Welcome]:
+        """The session of a client that may come in, or a companion of the one it has."""
+        settings, limits = self.settings, self.settings.limits
+        session = Session(
+            role=Role.RELAY,
+            clock=self._clock,
+            limits=limits.session,
+            budget=Budget(limits.session_memory, self.budget) if beside is None else beside.budget,
+            id=self._random_text(),
+            secret=self._random_text() + self._random_text(),
+            on_open=_no_channels,
+        )
+        session.on_closed = lambda error: door.gone(owner, session, error)
+        if beside is None:
+            self._take_claims(session, owner, door)
+        else:
+            session.on_back = beside.on_back
+        return session, Welcome(
+            session_id=session.id,
+            domain=settings.addresses.domain,
+            heartbeat=limits.session.heartbeat,
+            resume_secret=session.secret,
+            resume_window=limits.session.resume,
+            limits={"tunnels": limits.claims.tunnels, "channels": limits.session.mux.channels},
+        )
+
+    def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
+        """Let the client have names, for as long as the session lasts."""
+        claims = Claims(session, owner, self._tunnels, self.settings.addresses, self.settings.limits.claims)
+
+        def closed(error: EgtunnelError) -> None:
+            claims.closed()
+            door.gone(owner, session, error)
+
+        session.on_message = claims.message
+        session.on_away = claims.unheard
+        session.on_back = claims.back
+        session.on_closed = closed
+
+
+def _no_channels(channel: ChannelTransport, metadata: dict[str, Any]) -> None:
+    """A client opens channels to nothing: all visitors are on our side."""
+    channel.reset(UnknownTunnel("the relay offers no tunnels"))
