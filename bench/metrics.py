@@ -72,6 +72,8 @@ def _metrics() -> tuple[Metric, ...]:
         Metric("loaded_p99", "latency beside 4 downloads, p99", "ms", Better.LOWER),
         Metric("loaded_bulk", "what those downloads got", "MB/s", Better.NEITHER),
         *costs,
+        Metric("cpu_download", "CPU a MiB of download", "us", Better.LOWER),
+        Metric("cpu_upload", "CPU a MiB of upload", "us", Better.LOWER),
         Metric("idle_relay", "memory of an idle visitor, relay", "KiB", Better.LOWER),
         Metric("idle_client", "memory of an idle visitor, client", "KiB", Better.LOWER),
     )

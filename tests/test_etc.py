@@ -96,6 +96,18 @@ def test_systemd_understands_the_unit(name: str, tmp_path: Path) -> None:
     assert run(program("systemd-analyze"), "verify", unit(name, tmp_path)) == ""
 
 
+def test_systemd_understands_the_socket(tmp_path: Path) -> None:
+    """Beside the service it is for; its ports are those of the sample for a relay that stands alone."""
+    unit("egrelay.service", tmp_path)
+    socket = tmp_path / "egrelay.socket"
+    socket.write_text((ETC / "egrelay.socket").read_text())
+    assert run(program("systemd-analyze"), "verify", socket) == ""
+    options = RelayOptions()
+    options.parseOptions(["--config", str(ETC / "egrelay-alone.toml")])
+    lines = [line for line in socket.read_text().splitlines() if line.startswith("ListenStream=")]
+    assert lines == [f"ListenStream={port}" for port in options.settings.ports]
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_the_unit_well_protected(name: str, tmp_path: Path) -> None:
     """``systemd-analyze security`` finds no more exposure than it calls safe."""

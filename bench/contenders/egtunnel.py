@@ -78,19 +78,23 @@ class Egtunnel:
     :ivar encrypts: the link is wss://, and visitors of an HTTP tunnel come by https://; without it is ws://, as the
         defaults give on one machine
     :ivar against: the contender that does the same without TLS
+    :ivar more: options that both daemons get besides
+    :ivar checkout: whose relay and client they are
     """
 
     name: str
     tcp: bool
     encrypts: bool = False
     against: str = ""
+    more: tuple[str, ...] = ()
+    checkout: Path = CHECKOUT
 
     @property
     def programs(self) -> tuple[str, ...]:
         return ("openssl",) if self.encrypts else ()
 
     def version(self) -> str:
-        return first_line("git", "-C", str(CHECKOUT), "describe", "--always", "--dirty")
+        return first_line("git", "-C", str(self.checkout), "describe", "--always", "--dirty")
 
     def relay_options(self, places: Places) -> list[str]:
         """The options of egrelay."""
@@ -121,12 +125,19 @@ class Egtunnel:
         places = Places(ground.ports.take(), ground.ports.take(), ground.upstream_port, ground.folder)
         if self.encrypts:
             places.make_certificate()
-        with _daemon("egrelay", self.relay_options(places), ground.folder) as relay:
+        with self._daemon("egrelay", self.relay_options(places), ground.folder) as relay:
             wait_for_port(places.port, relay)
             wait_for_file(places.token, relay)
-            with _daemon("egclient", self.client_options(places), ground.folder) as client:
+            with self._daemon("egclient", self.client_options(places), ground.folder) as client:
                 client.wait_for_line(r"\S+://\S+ -> \S+")
                 yield Running(self.site(places), (relay,), (client,))
+
+    @contextmanager
+    def _daemon(self, name: str, options: list[str], folder: Path) -> Iterator[Program]:
+        command = [twistd(), "-n", name, *options, *self.more]
+        surroundings = {"PYTHONPATH": str(self.checkout), "PYTHONUNBUFFERED": "1"}
+        with running(name, command, folder, surroundings) as program:
+            yield program
 
 
 EGTUNNELS: tuple[Egtunnel, ...] = (
@@ -149,10 +160,3 @@ def twistd() -> str:
     if found is None:
         raise MissingProgram("twistd is not installed; run: make venv, then .venv/bin/python -m bench")
     return found
-
-
-@contextmanager
-def _daemon(name: str, options: list[str], folder: Path) -> Iterator[Program]:
-    command = [twistd(), "-n", name, *options]
-    with running(name, command, folder, {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}) as program:
-        yield program

@@ -12,6 +12,7 @@ from bench.errors import WorkFailed
 from bench.program import find_program
 from bench.site import Site
 from bench.upstream import Upstream
+from bench.usage import cpu_seconds
 from bench.work.base import Scale
 
 __all__ = ["Download", "Transfer", "Upload", "curl", "parse_transfer"]
@@ -71,6 +72,18 @@ def _transfer(site: Site, *arguments: str) -> Transfer:
     return parse_transfer(done.stdout)
 
 
+class Account:
+    """Processor time of relay and client together, from now on."""
+
+    def __init__(self, running: Running) -> None:
+        self._pids = [*running.relay_pids, *running.client_pids]
+        self._before = cpu_seconds(self._pids)
+
+    def per_mib(self, size: int) -> float:
+        """Microseconds for each MiB of ``size`` bytes; 0.0 where there is neither relay nor client."""
+        return (cpu_seconds(self._pids) - self._before) * 1e6 / (size / 2**20) if self._pids else 0.0
+
+
 @frozen
 class Download:
     """The bulk file, once, in MB (10^6 bytes) a second."""
@@ -79,10 +92,12 @@ class Download:
 
     def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
         size = upstream.bulk_file.stat().st_size
+        account = Account(running)
         done = _transfer(running.site, running.site.url("/bulk"))
+        spent = account.per_mib(size)
         if done.status != 200 or done.down != size:
             raise WorkFailed(f"status {done.status}, {done.down} of {size} bytes came")
-        return {"download": size / done.seconds / 1e6}
+        return {"download": size / done.seconds / 1e6} | ({"cpu_download": spent} if spent else {})
 
 
 @frozen
@@ -94,16 +109,17 @@ class Upload:
     def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
         size = upstream.bulk_file.stat().st_size
         stored = upstream.uploads / "file"
+        account = Account(running)
         try:
             # No "Expect": it adds a round trip and says nothing of the rate.
             url = running.site.url("/upload/file")
             done = _transfer(running.site, "-H", "Expect:", "-T", str(upstream.bulk_file), url)
-            arrived = _size(stored)
+            spent, arrived = account.per_mib(size), _size(stored)
         finally:
             stored.unlink(missing_ok=True)
         if done.status not in (201, 204) or arrived != size:
             raise WorkFailed(f"status {done.status}, {arrived} of {size} bytes arrived")
-        return {"upload": size / done.seconds / 1e6}
+        return {"upload": size / done.seconds / 1e6} | ({"cpu_upload": spent} if spent else {})
 
 
 def _size(path: Path) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import attrs
 
@@ -29,13 +30,28 @@ class Inherited:
                 sockets.popitem()[1].close()
 
 
-def sockets_of_systemd(environ: MutableMapping[str, str] = os.environ) -> dict[int, socket.socket]:
+def first_environment(file: Path = Path("/proc/self/environ")) -> dict[str, str]:
+    """The variables that the process was started with, whatever has become of them (proc(5)).
+
+    Twisted takes those of systemd away as soon as its endpoints are imported.
+    """
+    try:
+        lines = file.read_bytes().split(b"\0")
+    except OSError:
+        return dict(os.environ)
+    pairs = (os.fsdecode(line).partition("=") for line in lines)
+    return {name: value for name, _, value in pairs}
+
+
+def sockets_of_systemd(environ: Mapping[str, str] | None = None) -> dict[int, socket.socket]:
     """The TCP sockets that the service manager has passed to this process, by port (sd_listen_fds(3)).
 
     The variables that say so are taken away, so that no child believes them. What is no listening TCP socket is left.
     """
-    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
-    environ.pop("LISTEN_FDNAMES", None)
+    environ = first_environment() if environ is None else environ
+    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
     if pid != str(os.getpid()) or not count.isdecimal():
         return {}
     found: dict[int, socket.socket] = {}

@@ -52,7 +52,12 @@ class Daemon:
     """A process the test started; its output is read all the time, so that it never blocks."""
 
     def __init__(
-        self, argv: list[str], folder: Path, env: dict[str, str] | None = None, prefix: list[str] | None = None
+        self,
+        argv: list[str],
+        folder: Path,
+        env: dict[str, str] | None = None,
+        prefix: list[str] | None = None,
+        descriptors: tuple[int, ...] = (),
     ):
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -66,6 +71,7 @@ class Daemon:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=descriptors,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -188,6 +194,7 @@ class Relay(Daemon):
         port: int = 0,
         env: dict[str, str] | None = None,
         prefix: list[str] | None = None,
+        descriptors: tuple[int, ...] = (),
     ):
         self.port = port or free_port()
         self.home = home
@@ -196,6 +203,7 @@ class Relay(Daemon):
             home,
             {**environment(home / "state"), **(env or {})},
             prefix,
+            descriptors,
         )
 
     def ready(self) -> Relay:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from egtunnel.relay.inherited import FIRST_DESCRIPTOR, Inherited, listens, sockets_of_systemd
+from egtunnel.relay.inherited import FIRST_DESCRIPTOR, Inherited, first_environment, listens, sockets_of_systemd
 
 
 @pytest.fixture
@@ -39,10 +42,26 @@ def test_what_listens_and_what_does_not(listening: socket.socket) -> None:
         {"LISTEN_FDS": "1"},
     ],
 )
-def test_what_is_meant_for_somebody_else_is_left_alone(environ: dict[str, str]) -> None:
+def test_what_is_meant_for_somebody_else_is_left_alone(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And no child believes it either."""
+    monkeypatch.setattr(os, "environ", {**os.environ, **environ})
     assert sockets_of_systemd(environ) == {}
-    assert not {"LISTEN_PID", "LISTEN_FDS"} & environ.keys()
+    assert not {"LISTEN_PID", "LISTEN_FDS"} & os.environ.keys()
+
+
+def test_the_first_environment_is_known_after_others_have_changed_it() -> None:
+    """Twisted takes the variables away when its endpoints are imported; the process remembers them."""
+    program = "import os; os.environ.pop('LISTEN_FDS'); from egtunnel.relay.inherited import first_environment as f; "
+    words = [sys.executable, "-c", program + "print(f()['LISTEN_FDS'])"]
+    environ = {**os.environ, "LISTEN_FDS": "7"}
+    assert subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout == "7\n"
+
+
+def test_where_there_is_no_proc_it_is_what_there_is_now(tmp_path: Path) -> None:
+    """On other systems than Linux, which have no systemd either."""
+    assert first_environment(tmp_path / "none") == dict(os.environ)
 
 
 def test_sockets_are_found_by_their_port(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +74,6 @@ def test_sockets_are_found_by_their_port(listening: socket.socket, monkeypatch: 
         environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}
         found = sockets_of_systemd(environ)
     assert list(found) == [listening.getsockname()[1]]
-    assert environ == {}
     inherited = Inherited(found)
     inherited.close()
     assert inherited.ports == {}
