@@ -26,7 +26,15 @@ SEAMS = EAGER | {
     "egtunnel.splice",
 }
 DAEMON = frozenset(
-    {"egtunnel.clock", "egtunnel.configuration", "egtunnel.descriptors", "egtunnel.signals", "egtunnel.terminal"}
+    {
+        "egtunnel.clock",
+        "egtunnel.configuration",
+        "egtunnel.descriptors",
+        "egtunnel.eager_loop",
+        "egtunnel.garbage",
+        "egtunnel.signals",
+        "egtunnel.terminal",
+    }
 )
 """What both daemons share and no layer below them may know."""
 STDLIB = frozenset(sys.stdlib_module_names)
@@ -67,6 +75,8 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.clock", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.configuration", frozenset({"egtunnel.errors"})),
     Layer("egtunnel.descriptors", frozenset(), STDLIB),
+    Layer("egtunnel.eager_loop", frozenset(), STDLIB | {"twisted"}),
+    Layer("egtunnel.garbage", frozenset(), STDLIB),
     Layer("egtunnel.signals", frozenset(), STDLIB),
     Layer("egtunnel.hangup", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.terminal", frozenset({"egtunnel.errors"})),

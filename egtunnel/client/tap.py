@@ -29,7 +29,9 @@ from egtunnel.configuration import (
     whole_number,
 )
 from egtunnel.descriptors import raise_descriptor_limit
+from egtunnel.eager_loop import shorten
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
+from egtunnel.garbage import collect_seldom
 from egtunnel.hangup import Hangup
 from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
@@ -145,6 +147,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
     install_monotonic(reactor)
+    shorten(reactor)
+    collect_seldom()
     raise_descriptor_limit()
     terminal = Terminal(reactor)
     root = MultiService()

@@ -21,7 +21,9 @@ from egtunnel.configuration import (
     whole_number,
 )
 from egtunnel.descriptors import raise_descriptor_limit
+from egtunnel.eager_loop import shorten
 from egtunnel.errors import ConfigurationError, EgtunnelError, Refused
+from egtunnel.garbage import collect_seldom
 from egtunnel.hangup import Hangup
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks, read_networks
@@ -236,6 +238,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
     install_monotonic(reactor)
+    shorten(reactor)
+    collect_seldom()
     raise_descriptor_limit()
     terminal = Terminal(reactor)
 

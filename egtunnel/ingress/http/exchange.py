@@ -232,6 +232,10 @@ class Exchange:
         """Pass on a piece of the body."""
         self._responder.send_body(data)
 
+    def response_flush(self) -> None:
+        """Let what was passed on leave."""
+        self._responder.flush()
+
     def response_end(self, trailers: Fields) -> None:
         """Keep the connection first, so that the visitor's next request finds it."""
         upstream, self._upstream = self._upstream, None

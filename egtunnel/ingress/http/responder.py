@@ -6,6 +6,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface, implementer
 
+from egtunnel.eager import write_now
 from egtunnel.errors import EgtunnelError
 from egtunnel.ingress.http.head import Fields, RequestHead
 from egtunnel.ingress.http.record import Record
@@ -30,6 +31,9 @@ class IResponder(Interface):
 
     def send_body(data: bytes) -> None:
         """A piece of the body."""
+
+    def flush() -> None:
+        """What was sent may not wait any longer: nothing else came with it."""
 
     def finish(trailers: Fields) -> None:
         """The response is complete."""
@@ -70,7 +74,9 @@ class IVisitorConnection(Interface):
 class HTTP1Responder:
     """Writes responses to a connection, one after the other (RFC 9112): framing and persistence are decided here.
 
-    ``closing``: keep the connection no more. ``started``: the head was written. ``written`` counts writes.
+    What an upstream gives at once is written at once: heads and pieces wait in ``_out`` until ``flush`` or the end.
+
+    ``closing``: keep the connection no more. ``started``: the head was given. ``written`` counts what was.
     """
 
     __slots__ = (
@@ -80,6 +86,7 @@ class HTTP1Responder:
         "_keep",
         "_marked",
         "_mute",
+        "_out",
         "_wants_keep",
         "closing",
         "record",
@@ -94,6 +101,7 @@ class HTTP1Responder:
         self.closing = False
         self.written = 0
         self.record: Record | None = None
+        self._out: list[bytes] = []
         self.begin(None)
 
     def begin(self, head: RequestHead | None) -> None:
@@ -112,15 +120,17 @@ class HTTP1Responder:
             lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
             lines += [b"%b: %b\r\n" % field for field in fields]
             lines.append(b"\r\n")
-            self.transport.write(b"".join(lines))
+            self._out += lines
+            self.flush()
 
     def send_head(self, status: int, reason: bytes, fields: Fields, length: int | None, bodiless: bool = False) -> None:
-        """Write the head; the connection closes after it unless request and framing let it go on."""
+        """Give the head; the connection closes after it unless request and framing let it go on."""
         head = self._head
         self.started = True
         self._mute = bodiless or (head is not None and head.method == b"HEAD")
         keep = self._wants_keep and not self.closing and self._connection.request_complete()
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        lines = self._out
+        lines.append(b"HTTP/1.1 %d %b\r\n" % (status, reason))
         lines += [b"%b: %b\r\n" % field for field in fields]
         if length is not None:
             lines.append(b"Content-Length: %d\r\n" % length)
@@ -140,27 +150,34 @@ class HTTP1Responder:
         self.written += 1
         if self.record is not None:
             self.record.head_sent(status, fields)
-        self.transport.write(b"".join(lines))
 
     def send_body(self, data: bytes) -> None:
-        """Write a piece, as a chunk if need be; to HEAD nothing."""
+        """Give a piece, as a chunk if need be; to HEAD nothing."""
         if self._mute or not data:
             return
         self.written += 1
         if self.record is not None:
             self.record.sent += len(data)
         if self._chunked:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._out.append(b"%x\r\n%b\r\n" % (len(data), data))
         else:
-            self.transport.write(data)
+            self._out.append(data)
+
+    def flush(self) -> None:
+        """Write all there is as one piece."""
+        out = self._out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()  # first: the transport may call back
+            write_now(self.transport, data)
 
     def finish(self, trailers: Fields) -> None:
         """Write what ends the body; only chunks can carry trailers."""
         if self._chunked:
-            lines = [b"0\r\n"]
-            lines += [b"%b: %b\r\n" % field for field in trailers]
-            lines.append(b"\r\n")
-            self.transport.write(b"".join(lines))
+            self._out.append(b"0\r\n")
+            self._out += [b"%b: %b\r\n" % field for field in trailers]
+            self._out.append(b"\r\n")
+        self.flush()
         self._over(complete=True)
         self._connection.response_over(self._keep)
 
@@ -170,6 +187,7 @@ class HTTP1Responder:
         What came so far leaves first, where length or chunks show that more was to come; a body that the end of the
         connection ends has to be cut off.
         """
+        self.flush()
         self.broken_off()
         self._connection.break_off(flush=self._marked)
 
@@ -184,12 +202,12 @@ class HTTP1Responder:
 
     def switch(self, status: int, reason: bytes, fields: Fields) -> Half:
         """Write the 101 and leave HTTP."""
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
-        lines += [b"%b: %b\r\n" % field for field in fields]
-        lines.append(b"\r\n")
+        self._out.append(b"HTTP/1.1 %d %b\r\n" % (status, reason))
+        self._out += [b"%b: %b\r\n" % field for field in fields]
+        self._out.append(b"\r\n")
         if self.record is not None:
             self.record.switched(status)
-        self.transport.write(b"".join(lines))
+        self.flush()
         half: Half = self._connection.become_half()
         return half
 

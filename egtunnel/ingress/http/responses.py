@@ -20,18 +20,32 @@ class ResponseReader(Reader):
     not account for; ``complete`` says that its end was read; ``rest`` is what followed a 101.
     """
 
-    __slots__ = ("_domain", "_head", "_informational", "_limits", "_status", "_to_head", "clean", "complete", "rest")
+    __slots__ = (
+        "_domain",
+        "_head",
+        "_informational",
+        "_limits",
+        "_status",
+        "_to_head",
+        "_unused",
+        "clean",
+        "complete",
+        "rest",
+    )
 
     def __init__(self, limits: HTTPLimits, domain: str) -> None:
         self._limits = limits
         self._domain = domain
         self._head: ResponseHead | None = None
+        self._unused = False
         super().__init__(limits.overhead, limits.trailers)
         self.expect(to_head=False)
 
     def expect(self, to_head: bool) -> None:
         """A new response is to come; to a HEAD request it has no body, whatever it says."""
-        self._parser = httptools.HttpResponseParser(self)
+        if not self._unused:
+            self._parser = httptools.HttpResponseParser(self)
+            self._unused = True
         self._to_head = to_head
         self._head = None
         self._status = b""
@@ -103,6 +117,10 @@ class ResponseReader(Reader):
 
     # -- called by httptools
 
+    def on_message_begin(self) -> None:
+        self._begun = True
+        self._unused = False
+
     def on_status(self, reason: bytes) -> None:
         self._status += reason
 
@@ -158,7 +176,7 @@ class ResponseReader(Reader):
         if self._head is None:
             self._begin()  # an informational response; the next head follows
         elif not self.complete:
-            self.complete = True
+            self.complete = self._unused = True  # the parser has seen all of it, and is ready for the next one
             self._begun = False
             self._add(self._end_of_chunks())
 

@@ -34,6 +34,9 @@ class Waiting(Protocol):
     def response_body(self, data: bytes) -> None:
         """A piece of the body."""
 
+    def response_flush(self) -> None:
+        """No more came at once than what was told since the last time."""
+
     def response_end(self, trailers: Fields) -> None:
         """The response is complete; the connection is no longer this exchange's."""
 
@@ -257,6 +260,9 @@ class UpstreamConnection:
                 exchange.response_head(event)
             elif isinstance(event, End):
                 self._end(exchange, event)
+                return
+        if self._exchange is exchange:
+            exchange.response_flush()
 
     def readConnectionLost(self) -> None:
         """The upstream sends no more."""

@@ -216,6 +216,9 @@ class Stream:
             self._paused = True
             self._hold_back(True)
 
+    def flush(self) -> None:
+        """The connection writes by turns of its streams."""
+
     def finish(self, trailers: Fields) -> None:
         """The response is complete once what is queued has left."""
         self._exchange = None

@@ -7,7 +7,6 @@ from typing import Any
 
 from h2 import events
 from h2.exceptions import ProtocolError
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -198,6 +197,8 @@ class H2Upstream:
             self._react(event)
             if self._ended_by_us or self._lost:
                 return
+        if self._exchange is not None:
+            self._exchange.response_flush()
         self._write()
 
     def _react(self, event: events.Event) -> None:
@@ -224,9 +225,8 @@ class H2Upstream:
         self._lost = True
         self._deadline.cancel()
         self._request = None
-        error = reason.value
-        if reason.check(ConnectionDone) or not isinstance(error, EgtunnelError):
-            error = UpstreamBroke("the local service closed the connection")
+        known = isinstance(reason.value, EgtunnelError)
+        error = reason.value if known else UpstreamBroke("the local service closed the connection")
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             self._home.forget(self)
