@@ -9,10 +9,11 @@ Who writes should write as much at once as it has.
 from __future__ import annotations
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
+from twisted.internet.interfaces import ITransport
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from egtunnel.eager import write_now
+from egtunnel.eager import BULK, READ, write_now
 
 __all__ = ["EagerTls", "EagerTlsFactory"]
 
@@ -20,14 +21,17 @@ RECORD = 16_384
 """The most that one TLS record carries, bytes (RFC 8446 section 5.1)."""
 OVERHEAD = 64
 """More than a record adds to what it carries, in any cipher that is spoken, bytes."""
-BULK = 1 << 20
-"""Up to this length what is written leaves at once: it is in one piece already. In bytes."""
 LEAST = 4096
 """What is looked for at least, bytes: messages of a handshake wait beside data."""
 
 
 class EagerTls(TLSMemoryBIOProtocol):
     """The transport of one TLS connection, either side's."""
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """Read much at once: the records in it are opened together."""
+        transport.bufferSize = READ  # type: ignore[attr-defined]
+        super().makeConnection(transport)
 
     def abortConnection(self) -> None:
         """End at once; on a connection that is gone already it does nothing."""

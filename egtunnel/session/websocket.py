@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IProtocolFactory, IPushProducer, IReacto
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.eager import tune, write_now
+from egtunnel.eager import BULK, tune, write_now
 from egtunnel.interfaces import ILink, ILinkReceiver
 
 __all__ = ["CLOSE_BASE", "SUBPROTOCOL", "LinkLimits", "link_client_factory", "link_server_factory"]
@@ -156,11 +156,11 @@ class _LinkProtocol:
             return
         if self._reads_masked:
             size = sum(map(len, frames))
-            write_now(self.transport, b"".join((_frame_head(size, 0), *frames)))
+            write_now(self.transport, b"".join((_frame_head(size, 0), *frames)), BULK)
         else:
             payload = b"".join(frames)
             mask = os.urandom(4)
-            write_now(self.transport, b"".join((_frame_head(len(payload), MASKED), mask, _xor(mask, payload))))
+            write_now(self.transport, b"".join((_frame_head(len(payload), MASKED), mask, _xor(mask, payload))), BULK)
 
     def admitted(self) -> None:
         """The peer is known: messages up to the full limit are read."""

@@ -172,6 +172,9 @@ def both_ways(doors: Doors, seed: int, size: int) -> None:
         sending = pool.submit(_send, visitor, seed, size)
         try:
             _rest(stream, Tally(seed, "both ways"), size)
+        except Short:
+            sending.result(PATIENCE)  # Linux tells of a reset once, to whoever calls first: maybe to who sends
+            raise
         finally:
             with contextlib.suppress(OSError):
                 visitor.shutdown(socket.SHUT_RDWR)

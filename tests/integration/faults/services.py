@@ -93,7 +93,9 @@ class Raw:
     def __call__(self, connection: socket.socket) -> None:
         connection.settimeout(IDLE)
         with connection.makefile("rb") as stream:
-            order, *numbers = stream.readline().decode().split()
+            order, *numbers = stream.readline().decode().split() or [""]
+            if not order:
+                return  # the visitor's relay was killed before it said anything
             if order == "E":
                 while data := stream.read1(65_536):
                     connection.sendall(data)

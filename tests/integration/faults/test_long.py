@@ -50,7 +50,8 @@ FAR_FAULTS: Named = {
     "killed relay": (faults.killed_relay, "relay"),
 }
 ALWAYS_SERVED = tuple(kind for kind in KINDS if kind != "small")
-"""Who comes while a client is away longer than --hold gets an error, as promised."""
+"""Who comes while a client is away for long gets an error, as promised; these wait for it as long as sessions do."""
+HOLD = ("--hold", "60")
 
 
 def told(name: str, seed: int, records: dict[str, Record]) -> None:
@@ -88,14 +89,14 @@ def machines() -> Iterator[FaultyNetwork]:
 @pytest.mark.timeout(60 * MINUTES + 900)
 def test_on_loopback(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The link is broken by a proxy in the middle."""
-    with Scene(tmp_path_factory.mktemp("faults")) as scene:
+    with Scene(tmp_path_factory.mktemp("faults"), relay_options=HOLD) as scene:
         go_on(scene, NEAR_FAULTS, MINUTES * 0.3)
 
 
 @pytest.mark.timeout(60 * MINUTES + 900)
 def test_with_little_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The relay may hold 1 MiB for its client: nothing is dropped for want of room."""
-    with Scene(tmp_path_factory.mktemp("faults"), relay_options=("--session-memory", "1")) as scene:
+    with Scene(tmp_path_factory.mktemp("faults"), relay_options=(*HOLD, "--session-memory", "1")) as scene:
         go_on(scene, NEAR_FAULTS, MINUTES * 0.15)
 
 
@@ -103,7 +104,7 @@ def test_with_little_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.timeout(60 * MINUTES + 900)
 def test_between_machines(tmp_path_factory: pytest.TempPathFactory, machines: FaultyNetwork) -> None:
     """Packets vanish, addresses change, sockets are taken away, hosts sleep."""
-    with Scene(tmp_path_factory.mktemp("faults"), machines) as scene:
+    with Scene(tmp_path_factory.mktemp("faults"), machines, relay_options=HOLD) as scene:
         go_on(scene, FAR_FAULTS, MINUTES * 0.3)
 
 
@@ -113,7 +114,7 @@ def test_between_machines(tmp_path_factory: pytest.TempPathFactory, machines: Fa
 def test_over_a_long_road(tmp_path_factory: pytest.TempPathFactory, machines: FaultyNetwork, memory: str) -> None:
     """40 ms each way and a packet of a thousand lost: much is under way when the link goes."""
     folder = tmp_path_factory.mktemp("faults")
-    with Scene(folder, machines, relay_options=("--session-memory", memory)) as scene:
+    with Scene(folder, machines, relay_options=(*HOLD, "--session-memory", memory)) as scene:
         machines.delay(folder, 0.04)
         machines.lose(0.001)
         go_on(scene, FAR_FAULTS, MINUTES * 0.125)
