@@ -46,10 +46,10 @@ def tune(transport: Any, unsent: int = UNSENT) -> None:
             below.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent)
 
 
-def write_now(transport: Any, data: bytes, most: int = SMALL) -> None:
+def write_now(transport: Any, data: Any, most: int = SMALL) -> None:
     """``transport.write(data)``, but sooner unless it is longer than ``most``.
 
-    Errors of the socket are left for Twisted's own write to meet.
+    ``data``: bytes, or a view whose slices are bytes. Errors of the socket are left for Twisted's own write to meet.
     """
     if (
         len(data) <= most
@@ -69,4 +69,4 @@ def write_now(transport: Any, data: bytes, most: int = SMALL) -> None:
             return
         if sent:
             data = data[sent:]
-    transport.write(data)
+    transport.write(bytes(data))

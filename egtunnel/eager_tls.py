@@ -14,24 +14,21 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from egtunnel.eager import BULK, READ, write_now
+from egtunnel.tls_records import PIECE, RECORDS
 
 __all__ = ["EagerTls", "EagerTlsFactory"]
-
-RECORD = 16_384
-"""The most that one TLS record carries, bytes (RFC 8446 section 5.1)."""
-OVERHEAD = 64
-"""More than a record adds to what it carries, in any cipher that is spoken, bytes."""
-LEAST = 4096
-"""What is looked for at least, bytes: messages of a handshake wait beside data."""
 
 
 class EagerTls(TLSMemoryBIOProtocol):
     """The transport of one TLS connection, either side's."""
 
+    records = RECORDS
+
     def makeConnection(self, transport: ITransport) -> None:
         """Read much at once: the records in it are opened together."""
         transport.bufferSize = READ  # type: ignore[attr-defined]
         super().makeConnection(transport)
+        self.records.prepare(self._tlsConnection)
 
     def abortConnection(self) -> None:
         """End at once; on a connection that is gone already it does nothing."""
@@ -39,51 +36,39 @@ class EagerTls(TLSMemoryBIOProtocol):
             super().abortConnection()
 
     def _write(self, bytes: bytes) -> None:
+        connection, seal, sent = self._tlsConnection, self.records.seal, 0
         if self._lostTLSConnection:
             return
-        view, sent = memoryview(bytes), 0
-        send = self._tlsConnection.send
         try:
-            while sent < len(view):
-                sent += send(view[sent : sent + RECORD])
+            if len(bytes) <= PIECE:
+                sent = seal(connection, bytes)
+            while sent < len(bytes):
+                sent += seal(connection, memoryview(bytes)[sent : sent + PIECE])
+                self._flushSendBIO()
         except WantReadError:
-            self._bufferedWrite(view[sent:].tobytes())
+            self._bufferedWrite(bytes[sent:])
         except Error:
             self._tlsShutdownFinished(Failure())
             return
-        self._flush(sent + sent // RECORD * OVERHEAD + LEAST)
+        self._flushSendBIO()
 
     def _flushSendBIO(self) -> None:
-        self._flush(RECORD)
-
-    def _flush(self, most: int) -> None:
-        """Send what OpenSSL has to send; ``most`` is what is expected, so that one look is enough."""
-        while True:
-            try:
-                data = self._tlsConnection.bio_read(most)
-            except WantReadError:
-                return
+        for data in self.records.drain(self._tlsConnection):
             write_now(self.transport, data, BULK)
-            if len(data) < most:
-                return
 
     def _flushReceiveBIO(self) -> None:
-        got: list[bytes] = []
-        recv = self._tlsConnection.recv
-        end: Exception | None = None
-        while end is None and not self._lostTLSConnection:
-            try:
-                got.append(recv(RECORD))
-            except (WantReadError, ZeroReturnError, Error) as error:
-                end = error
-        if got and not self._aborted:
-            self.wrappedProtocol.dataReceived(got[0] if len(got) == 1 else b"".join(got))
+        if self._lostTLSConnection:
+            self._flushSendBIO()
+            return
+        data, end = self.records.unseal(self._tlsConnection)
+        if data and not self._aborted:
+            self.wrappedProtocol.dataReceived(data)
         if self._tlsConnection is None or self._lostTLSConnection:
             return
         if isinstance(end, ZeroReturnError):
             self._shutdownTLS()
             self._tlsShutdownFinished(None)
-        elif end is not None and not isinstance(end, WantReadError):
+        elif end is not None:
             self._tlsShutdownFinished(Failure(end))
         else:
             self._flushSendBIO()
