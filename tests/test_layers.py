@@ -17,7 +17,7 @@ EMPTY_NAMES = {"manager", "handler", "helper", "helpers", "util", "utils", "comm
 TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
-EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_tls"})
+EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_dial", "egtunnel.eager_tls"})
 SEAMS = EAGER | {
     "egtunnel.errors",
     "egtunnel.interfaces",
@@ -69,6 +69,7 @@ LAYERS = (  # the first row that holds a module counts
         "egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}
     ),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
+    Layer("egtunnel.eager_dial", frozenset(), STDLIB | {"twisted", "zope"}),
     Layer("egtunnel.listening", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.tls_records", frozenset(), STDLIB | {"OpenSSL", "attrs"}),
     Layer("egtunnel.eager_tls", frozenset({"egtunnel.eager", "egtunnel.tls_records"}), STDLIB | {"OpenSSL", "twisted"}),

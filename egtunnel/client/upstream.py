@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from egtunnel.client.tls_faults import openssl_words
 from egtunnel.eager import tune
+from egtunnel.eager_dial import at_once
 from egtunnel.errors import EgtunnelError, UpstreamRefused, UpstreamSlow
 
 __all__ = ["InTurn", "Upstream", "UpstreamLimits", "host_endpoint", "reach", "why"]
@@ -42,7 +43,8 @@ def host_endpoint(reactor: Any, host: str, port: int, source: str = "") -> IStre
         return HostnameEndpoint(reactor, host, port, bindAddress=bound)
     kind = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
     no_timer: Any = None  # ``Upstream`` keeps the time
-    return kind(reactor, host, port, timeout=no_timer, bindAddress=bound)
+    endpoint = kind(reactor, host, port, timeout=no_timer, bindAddress=bound)
+    return endpoint if bound else at_once(reactor, host, port, endpoint)
 
 
 def reach(reactor: Any, host: str, port: int, source: str = "") -> IStreamClientEndpoint:
@@ -100,8 +102,7 @@ class Upstream:
             if dialed.called:
                 protocol.transport.abortConnection()
                 return
-            tune(protocol.transport)
-            dialed.callback(protocol)
+            dialed.callback(tuned(protocol))
 
         def failed(reason: Failure) -> None:
             stop_timer()
@@ -112,12 +113,20 @@ class Upstream:
             if timer.active():
                 timer.cancel()
 
+        dialing = self._endpoint.connect(factory)
+        if dialing.called and not isinstance(dialing.result, (Failure, Deferred)):
+            return dialing.addCallback(tuned)
         dialed: Deferred[IProtocol] = Deferred(lambda _: end(CancelledError()))
         seconds = self._limits.dial
         timer = self._clock.callLater(seconds, end, UpstreamSlow(f"no connection within {seconds:g} seconds"))
-        dialing = self._endpoint.connect(factory)
         dialing.addCallbacks(connected, failed)
         return dialed
+
+
+def tuned(protocol: Any) -> Any:
+    """The protocol, once its transport is."""
+    tune(protocol.transport)
+    return protocol
 
 
 def why(reason: Failure) -> EgtunnelError:
