@@ -98,6 +98,12 @@ listen tls
   bind 127.0.0.1:{port}
   server relay 127.0.0.1:{relay}
 """,
+    "haproxy, passes TLS on and says for whom": HAPROXY
+    + """  mode tcp
+listen tls
+  bind 127.0.0.1:{port}
+  server relay 127.0.0.1:{relay} send-proxy-v2
+""",
 }
 
 
@@ -105,7 +111,8 @@ listen tls
 def home(tmp_path: Path, start: Start, nginx: Nginx) -> Home:
     """A relay that ends TLS itself."""
     papers = Papers(tmp_path)
-    relay = SecureRelay(tmp_path, papers.domain, papers.ca, *papers.relay_options, "--tcp-ports", "none")
+    options = [*papers.relay_options, "--tcp-ports", "none", "--trust", "127.0.0.1"]
+    relay = SecureRelay(tmp_path, papers.domain, papers.ca, *options)
     start(relay)
     relay.ready()
     return Home(papers, relay, nginx, start)
@@ -137,6 +144,7 @@ def test_several_links_and_a_stop(home: Home) -> None:
         ("haproxy, ends TLS", "WebSocket"),
         ("haproxy, ends TLS for TCP", "WebSocket"),
         ("haproxy, passes TLS on", "bare TLS"),
+        ("haproxy, passes TLS on and says for whom", "bare TLS"),
     ],
 )
 def test_a_proxy_in_between(home: Home, proxy: str, kind: str) -> None:

@@ -142,11 +142,10 @@ def test_a_peer_that_does_not_say_goodbye_is_not_waited_for(house: House) -> Non
         link.socket.setblocking(True)
         link.socket.settimeout(20)
         raw = link.socket.detach()
-    with contextlib.suppress(OSError):
-        with socket.socket(fileno=raw) as below:
-            below.settimeout(20)
-            while below.recv(65_536):
-                pass
+    with contextlib.suppress(OSError), socket.socket(fileno=raw) as below:
+        below.settimeout(20)
+        while below.recv(65_536):
+            pass
 
 
 def test_only_the_relays_own_host_has_bare_links(house: House) -> None:

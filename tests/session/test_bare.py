@@ -91,8 +91,9 @@ class One:
         links: list[Any] = []
         self.link = BareLink(links.append, LIMITS, self.clock, "tcp4:192.0.2.7:4711")
         self.listener = Listener(self.link, knows_after)
-        self.link.receiver = self.listener
-        self.link.makeConnection(self.wire)  # type: ignore[arg-type]
+        receiver: Any = self.listener
+        self.link.receiver = receiver
+        self.link.makeConnection(self.wire)
         assert links == [self.link]
 
     def comes(self, *pieces: bytes) -> list[bytes]:
@@ -188,7 +189,8 @@ def test_the_end_is_told_once_and_leaves_no_timer() -> None:
     """A receiver that is put there to wait for the end of a closed link hears of it, too."""
     one = One()
     one.link.close(18, "shutting down")
-    one.link.receiver = one.listener
+    farewell: Any = one.listener
+    one.link.receiver = farewell
     one.link.connectionLost(Failure(ConnectionDone()))
     one.link.connectionLost(Failure(ConnectionLost()))
     assert len(one.listener.told) == 1
@@ -209,8 +211,8 @@ def test_abort_ends_at_once() -> None:
 
 def joined(clock: Clock) -> tuple[Session, Session, Recorder, Any]:
     """A relay's and a client's session over a bare link, and what the client's channels received."""
-    recorder, links = Recorder(), []
-    ends = [BareLink(links.append, LIMITS, clock), BareLink(links.append, LIMITS, clock)]
+    recorder = Recorder()
+    ends = [BareLink(lambda _: None, LIMITS, clock) for _ in range(2)]
     pump = connect(ends[0], FakeTransport(ends[0], True), ends[1], FakeTransport(ends[1], False), clock=clock)
 
     def opened(channel: Any, metadata: dict[str, Any]) -> None:
