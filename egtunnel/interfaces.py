@@ -13,6 +13,7 @@ from zope.interface import Attribute, Interface
 from egtunnel.policy import HeaderPolicy
 
 __all__ = [
+    "LINK_PROTOCOL",
     "Dialer",
     "ILink",
     "ILinkReceiver",
@@ -26,6 +27,8 @@ __all__ = [
     "subscriber",
 ]
 
+LINK_PROTOCOL = b"egtunnel/1"
+"""What ALPN (RFC 7301) calls a link that is frames on TLS and nothing else."""
 NETWORK = 64
 """Bits of an IPv6 address that one subscriber has; the rest is of his choice (RFC 6177)."""
 
@@ -130,7 +133,7 @@ class ILinkReceiver(Interface):
     """What a link reports to: an admission or an enrolment first, then the session."""
 
     def link_message(data: bytes) -> None:
-        """One message came: one or more whole frames."""
+        """Bytes came: one or more whole frames, unless the link is a ``stream``."""
 
     def link_paused() -> None:
         """The link's own buffer is full; send nothing more until ``link_resumed``."""
@@ -148,6 +151,8 @@ class ILink(Interface):
     receiver: ILinkReceiver = Attribute("Whom to tell; settable at any time.")
     peer: str = Attribute("The other end's address, for logs.")
     secure: bool = Attribute("Whether the connection is encrypted.")
+    kind: str = Attribute("What carries the frames, for logs.")
+    stream: bool = Attribute("Whether what comes once the peer is known may end within a frame.")
 
     def admitted() -> None:
         """The peer is known now: read messages up to the full limit; before, only short ones are."""

@@ -26,6 +26,8 @@ class MemoryLink:
 
     peer = "memory"
     secure = False
+    kind = "memory"
+    stream = False
 
     def __init__(self) -> None:
         self.receiver: Any = None

@@ -17,7 +17,7 @@ from bench.program import Program, find_program, running, wait_for_file, wait_fo
 from bench.site import Site
 from bench.version import first_line
 
-__all__ = ["EGTUNNELS", "EGTUNNELS_TLS", "Egtunnel", "Places", "twistd"]
+__all__ = ["EGTUNNELS", "EGTUNNELS_TLS", "EGTUNNELS_WSS", "Egtunnel", "Places", "twistd"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "bench"
@@ -77,6 +77,7 @@ class Egtunnel:
     :ivar tcp: a TCP tunnel (bytes, whatever they mean) or an HTTP tunnel (the relay reads and routes every request)
     :ivar encrypts: the link is wss://, and visitors of an HTTP tunnel come by https://; without it is ws://, as the
         defaults give on one machine
+    :ivar link: the value of the client's ``--link``; without it there is a bare link over TLS
     :ivar against: the contender that does the same without TLS
     :ivar more: options that both daemons get besides
     :ivar checkout: whose relay and client they are
@@ -86,6 +87,7 @@ class Egtunnel:
     tcp: bool
     encrypts: bool = False
     against: str = ""
+    link: str = ""
     more: tuple[str, ...] = ()
     checkout: Path = CHECKOUT
 
@@ -110,6 +112,7 @@ class Egtunnel:
         options = ["--relay", f"{scheme}://localhost:{places.port}/connect", "--state", str(places.client_state)]
         options += ["--ca", str(places.certificate)] if self.encrypts else []
         options += ["--token-file", str(places.token)]
+        options += ["--link", self.link] if self.link else []
         options += ["--tcp", str(places.tcp_port)] if self.tcp else ["--name", NAME]
         return [*options, "--local", f"127.0.0.1:{places.upstream_port}"]
 
@@ -148,6 +151,11 @@ EGTUNNELS_TLS: tuple[Egtunnel, ...] = tuple(
     Egtunnel(f"{plain.name}-tls", plain.tcp, encrypts=True, against=plain.name) for plain in EGTUNNELS
 )
 """The same over TLS, taken part in with ``--tls`` or by name."""
+EGTUNNELS_WSS: tuple[Egtunnel, ...] = tuple(
+    Egtunnel(f"{plain.name}-wss", plain.tcp, encrypts=True, against=f"{plain.name}-tls", link="websocket")
+    for plain in EGTUNNELS
+)
+"""The same with a WebSocket on TLS, taken part in by name: what a bare link is measured against."""
 
 
 def twistd() -> str:

@@ -1,36 +1,49 @@
-"""The connection to the relay: TCP, TLS where the URL asks for it, WebSocket; and how it is left."""
+"""The connection to the relay: TCP, TLS where the URL asks for it, a bare link or WebSocket; and how it is left."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.client.greeting import plain
-from egtunnel.client.link_tls import LinkTlsEndpoint, RelayTls, certificate_wanted, lost_as
+from egtunnel.client.link_tls import (
+    CERTIFICATE_REQUIRED,
+    LinkKind,
+    LinkTlsEndpoint,
+    RelayTls,
+    certificate_wanted,
+    lost_as,
+)
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.upstream import Upstream, UpstreamLimits, reach
-from egtunnel.interfaces import ILink, ILinkReceiver
+from egtunnel.interfaces import LINK_PROTOCOL, ILink, ILinkReceiver
+from egtunnel.session.bare import BareLink
 from egtunnel.session.websocket import LinkLimits, link_client_factory
 
 __all__ = ["Farewell", "Road", "open_link", "road"]
 
-CERTIFICATE_REQUIRED = "certificate-required"
-"""The word of a relay that refuses a link for want of a certificate (docs/reference.md, "Errors")."""
+NOT_CHOSEN = (
+    "what answers there does not take a bare TLS link: a proxy in between ends the TLS, or the relay is too old; "
+    "--link auto falls back to a WebSocket"
+)
 
 
 @attrs.frozen
 class Road:
-    """How links come to one relay; ``certified``: we show a certificate."""
+    """How links come to one relay; ``certified``: we show a certificate. ``kind``: what is wanted over TLS."""
 
     endpoint: IStreamClientEndpoint
     url: str
     secure: bool = False
     certified: bool = False
+    kind: LinkKind = LinkKind.WEBSOCKET
 
 
 def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimits, source: str = "") -> Road:
@@ -42,14 +55,15 @@ def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimit
     endpoint = reach(reactor, relay.host, relay.port, source)
     if relay.secure:
         endpoint = LinkTlsEndpoint(endpoint, relay.host, tls)
-    return Road(Upstream(endpoint, reactor, limits), relay.url, relay.secure, bool(tls.certificate))
+    kind = tls.link if relay.secure else LinkKind.WEBSOCKET
+    return Road(Upstream(endpoint, reactor, limits), relay.url, relay.secure, bool(tls.certificate), kind)
 
 
 def open_link(road: Road, clock: IReactorTime, limits: LinkLimits) -> Deferred[ILink]:
     """Connect and make the connection a link.
 
     Fails with the endpoint's own error, ``Refused`` where the relay wants another certificate than ours or any at all,
-    or ``LinkLost`` saying what answered instead of a WebSocket.
+    or ``LinkLost`` saying what answered instead of a relay.
     """
     connections: list[Any] = []
 
@@ -76,10 +90,42 @@ def open_link(road: Road, clock: IReactorTime, limits: LinkLimits) -> Deferred[I
         if not opened.called:
             opened.errback(reason)
 
+    def agreed(protocol: bytes | None) -> IProtocol | None:
+        if protocol == LINK_PROTOCOL and road.kind is not LinkKind.WEBSOCKET:
+            return BareLink(on_link, limits, clock, road.url)
+        if road.kind is LinkKind.TLS:
+            on_failed(NOT_CHOSEN, "")
+            return None
+        return websockets.buildProtocol(None)  # type: ignore[arg-type]
+
     opened: Deferred[ILink] = Deferred(cancel)
-    connecting = road.endpoint.connect(link_client_factory(road.url, on_link, on_failed, limits, clock))
+    websockets = link_client_factory(road.url, on_link, on_failed, limits, clock)
+    connecting = road.endpoint.connect(fork(agreed) if road.secure else websockets)
     connecting.addCallbacks(connections.append, not_connected)
     return opened
+
+
+class Fork(Protocol):
+    """Stands at a TLS connection until it is known what ALPN chose, which it is at once, and leaves it to that."""
+
+    def __init__(self, agreed: Callable[[bytes | None], IProtocol | None]) -> None:
+        self._agreed = agreed
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        protocol = self._agreed(transport.negotiatedProtocol)
+        if protocol is None:
+            transport.abortConnection()
+        else:
+            transport.wrappedProtocol = protocol
+            protocol.makeConnection(transport)
+
+
+def fork(agreed: Callable[[bytes | None], IProtocol | None]) -> IProtocolFactory:
+    """For one connection: ``agreed`` makes its protocol, from what ALPN chose; None: it is of no use."""
+    factory = Factory.forProtocol(lambda: Fork(agreed))
+    factory.noisy = False
+    return factory
 
 
 @implementer(ILinkReceiver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
 
 import attrs
@@ -13,25 +14,45 @@ from egtunnel.client.pem_files import OwnCertificate, authorities, doubts, own_c
 from egtunnel.client.tls_faults import Fault, FaultKind, fault_in
 from egtunnel.client.upstream_tls import TlsEndpoint, Verified, Wording
 from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused
+from egtunnel.interfaces import LINK_PROTOCOL
 
-__all__ = ["LinkTlsEndpoint", "RelayTls", "certificate_wanted", "lost_as"]
+__all__ = ["LinkKind", "LinkTlsEndpoint", "RelayTls", "certificate_wanted", "link_kind", "lost_as", "verdict"]
 
-PROTOCOLS = (b"http/1.1",)
-"""The link is a WebSocket over HTTP/1.1; a relay that is not told so may choose HTTP/2."""
+WEBSOCKET = b"http/1.1"
+"""A WebSocket is made over HTTP/1.1; a relay that is not told so may choose HTTP/2."""
+CERTIFICATE_REQUIRED = "certificate-required"
+"""The word of a relay that refuses a link for want of a certificate (docs/reference.md, "Errors")."""
 AGAIN_AFTER = 30.0
 """Seconds until a relay that refused our certificate is asked again: only a person can have changed that."""
 
 
+class LinkKind(Enum):
+    """What ``--link`` asks for: AUTO is bare TLS where the far side of the TLS connection chooses it."""
+
+    AUTO = "auto"
+    TLS = "tls"
+    WEBSOCKET = "websocket"
+
+
+def link_kind(text: str) -> str:
+    """Reads the value of a ``LinkKind``."""
+    kinds = [kind.value for kind in LinkKind]
+    if text not in kinds:
+        raise ValueError(f"it must be one of {', '.join(kinds)}")
+    return text
+
+
 @attrs.frozen
 class RelayTls:
-    """The files of ``--ca``, ``--cert`` and ``--key``; "" is none.
+    """The files of ``--ca``, ``--cert`` and ``--key``, "" is none; and what the two sides agree upon by ALPN.
 
-    They are read anew for each connection, so that a certificate can be renewed while the client runs.
+    The files are read anew for each connection, so that a certificate can be renewed while the client runs.
     """
 
     authority: str = ""
     certificate: str = ""
     key: str = ""
+    link: LinkKind = attrs.field(default=LinkKind.AUTO, kw_only=True)
 
     def creator(self, host: str) -> Verified:
         """TLS towards a relay of that host; raises ``ConfigurationError`` for files that are no good."""
@@ -40,7 +61,7 @@ class RelayTls:
             self.wording(host),
             roots=authorities(self.authority, "--ca") if self.authority else None,
             own=self._own(),
-            protocols=PROTOCOLS,
+            protocols=(WEBSOCKET,) if self.link is LinkKind.WEBSOCKET else (LINK_PROTOCOL, WEBSOCKET),
         )
 
     def wording(self, host: str) -> Wording:
@@ -98,6 +119,13 @@ def lost_as(text: str, certified: bool) -> EgtunnelError:
     """The error of a link that did not come to be; the relay's verdict on our certificate may come that late."""
     fault = fault_in(text)
     return link_fault(fault, "", certified) if fault is not None and fault.kind is FaultKind.OURS else LinkLost(text)
+
+
+def verdict(error: EgtunnelError, certified: bool, secure: bool) -> EgtunnelError:
+    """What an error of the greeting means: the relay may judge our certificate as late as that."""
+    if isinstance(error, Refused) and error.reason == CERTIFICATE_REQUIRED:
+        return certificate_wanted(certified, secure)
+    return lost_as(error.text, certified) if isinstance(error, LinkLost) else error
 
 
 _OURS = {

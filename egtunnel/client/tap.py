@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
-from egtunnel.client.link_tls import RelayTls
+from egtunnel.client.link_tls import LinkKind, RelayTls, link_kind
 from egtunnel.client.offering import Difference
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
@@ -62,6 +62,7 @@ class Options(ConfiguredOptions):
         parameter("token-file", None, "a file that holds the token, or one for each relay", folder, repeated=True),
         *TUNNEL_PARAMETERS,
         parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
+        parameter("link", "auto", "over TLS: tls (no WebSocket), websocket, or auto", link_kind),
         parameter("links", 1, "links to the relay at once", whole_number(1, 8)),
         parameter("link-source", None, "address of this machine from which links come", interface, repeated=True),
         parameter("ca", None, "PEM file of the authority to believe for the relay, not the system's", folder),
@@ -119,7 +120,11 @@ class Options(ConfiguredOptions):
             raise ConfigurationError(
                 f"--{given[0]} is for a relay over TLS: {self.relays[0].url} has to be a wss:// URL"
             )
-        tls = RelayTls(files["ca"], files["cert"], files["key"])
+        kind = LinkKind(self["link"])
+        if kind is LinkKind.TLS and len(secure) < len(self.relays):
+            plain = next(relay for relay in self.relays if not relay.secure)
+            raise ConfigurationError(f"--link tls is for relays over TLS: {plain.url} has to be a wss:// URL")
+        tls = RelayTls(files["ca"], files["cert"], files["key"], link=kind)
         if given:
             tls.creator(secure[0].host)
         return tls

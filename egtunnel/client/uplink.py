@@ -7,12 +7,14 @@ from typing import Any
 
 import attrs
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from egtunnel.client.backoff import Backoff
 from egtunnel.client.calm import Calm
 from egtunnel.client.connection import Road, open_link
 from egtunnel.client.continuity import Continuity
 from egtunnel.client.greeting import GreetingLimits, greet, plain
+from egtunnel.client.link_tls import verdict
 from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused, Superseded
 from egtunnel.interfaces import ILink
 from egtunnel.session.messages import Hello, Welcome
@@ -35,6 +37,8 @@ class Uplink:
     :param hello: makes the hello of each link; may raise ``Refused``.
     :param on_welcome: told that a relay has let us in.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -99,7 +103,11 @@ class Uplink:
         link = await open_link(self._road, self._reactor, self._limits.link)
         # Only now: until there is another link, the old one may still bring something.
         hello = attrs.evolve(hello, resume=self.continuity.resume())
-        welcome, rest = await greet(link, hello, self._reactor, self._limits.greeting)
+        try:
+            welcome, rest = await greet(link, hello, self._reactor, self._limits.greeting)
+        except EgtunnelError as error:
+            raise verdict(error, self._road.certified, self._road.secure) from None
+        self.log.info("the link to {url} is a {kind} link", url=self._road.url, kind=link.kind)
         self.backoff.reset()
         self._on_welcome()
         self._since = self._reactor.seconds()

@@ -11,6 +11,7 @@ from egtunnel.errors import FrameError, LocalProtocolError, UnknownFrameType
 __all__ = [
     "EARLY_WINDOW",
     "FIN",
+    "HEADER",
     "HEADER_SIZE",
     "MAX_PAYLOAD",
     "MAX_REASON",

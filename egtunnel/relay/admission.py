@@ -22,7 +22,7 @@ from egtunnel.relay.tokens import Tokens
 from egtunnel.session.messages import VERSION, Hello, Message, RefusedMessage, Welcome, decode, encode
 from egtunnel.session.session import Session
 
-__all__ = ["Admission", "AdmissionLimits", "Admitted", "Door"]
+__all__ = ["Admission", "AdmissionLimits", "Admitted", "Door", "refuse", "turn_away"]
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -71,8 +71,7 @@ class Door:
     def link(self, link: ILink) -> None:
         """A new link; it has to say hello."""
         if len(self.waiting) >= self.limits.waiting:
-            self.log.info("turned {peer} away: too many links wait to say hello", peer=link.peer)
-            link.close(OverLimit.code, "too many connections; try again")
+            turn_away(link, OverLimit("too many connections; try again"))
         else:
             self.waiting.add(Admission(link, self))
 
@@ -184,11 +183,23 @@ class Door:
             ghost.close(Superseded())
 
 
+def turn_away(link: ILink, error: EgtunnelError) -> None:
+    """End a link for this reason before it carries a session; the last frame tells, as a bare link has no other way."""
+    Door.log.info("turned {peer} away: {text}", peer=link.peer, text=error.text)
+    link.send([encode_frame(FrameType.GOAWAY, 0, U32_U16.pack(0, error.code) + clip(error.text))])
+    link.close(error.code, error.text)
+
+
+def refuse(link: ILink, error: Refused) -> None:
+    """Answer the hello of a link, said or not, with a refusal."""
+    Door.log.info("refused {peer}: {reason}", peer=link.peer, reason=error.reason)
+    link.send([message_frame(RefusedMessage(error.reason, error.text, retry=error.retry, after=error.after))])
+    link.close(error.code, error.text)
+
+
 @implementer(ILinkReceiver)
 class Admission:
     """One link until it has said hello: it has to, in one message, in time."""
-
-    log = Logger()
 
     def __init__(self, link: ILink, door: Door) -> None:
         self._link = link
@@ -202,7 +213,7 @@ class Admission:
         try:
             self._door.admit(self._link, read_hello(data, self._door.limits.size))
         except Refused as error:
-            self._refuse(error)
+            refuse(self._link, error)
         except HandshakeError as error:
             self.end(error)
 
@@ -219,19 +230,10 @@ class Admission:
     def end(self, error: EgtunnelError) -> None:
         """Close the link for this reason."""
         self._leave()
-        self.log.info("turned {peer} away: {text}", peer=self._link.peer, text=error.text)
-        payload = U32_U16.pack(0, error.code) + clip(error.text)
-        self._link.send([encode_frame(FrameType.GOAWAY, 0, payload)])
-        self._link.close(error.code, error.text)
+        turn_away(self._link, error)
 
     def _late(self) -> None:
         self.end(HandshakeError("no hello in time"))
-
-    def _refuse(self, error: Refused) -> None:
-        self.log.info("refused {peer}: {reason}", peer=self._link.peer, reason=error.reason)
-        refused = RefusedMessage(error.reason, error.text, retry=error.retry, after=error.after)
-        self._link.send([message_frame(refused)])
-        self._link.close(error.code, error.text)
 
     def _leave(self) -> None:
         self._door.waiting.discard(self)

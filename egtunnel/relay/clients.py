@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from egtunnel.errors import EgtunnelError, ShuttingDown, UnknownTunnel
+from egtunnel.errors import EgtunnelError, Refused, ShuttingDown, UnknownTunnel
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
-from egtunnel.relay.admission import Door
+from egtunnel.relay.admission import Door, refuse, turn_away
 from egtunnel.relay.claims import Claims
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
@@ -21,6 +21,8 @@ from egtunnel.session.session import Role, Session
 from egtunnel.session.transport import ChannelTransport
 
 __all__ = ["Clients"]
+
+NO_CERTIFICATE = Refused("certificate-required", "clients of this relay connect with a certificate of its authority")
 
 
 class Clients:
@@ -47,9 +49,13 @@ class Clients:
     def link(self, link: ILink) -> None:
         """A link of somebody who has yet to say who it is."""
         if self.door is None:
-            link.close(ShuttingDown.code, "the relay is not open")
+            turn_away(link, ShuttingDown("the relay is not open"))
         else:
             self.door.link(link)
+
+    def uncertified(self, link: ILink) -> None:
+        """A link of somebody who should have shown a certificate, and has not."""
+        refuse(link, NO_CERTIFICATE)
 
     def change(self, settings: RelaySettings) -> None:
         """For the sessions that begin from now on."""

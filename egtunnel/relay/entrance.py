@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
 
 from egtunnel.ingress.front.door import FrontDoor
 from egtunnel.ingress.http.access_log import AccessLog, open_access_log
 from egtunnel.ingress.http.error_pages import ErrorPages
 from egtunnel.ingress.http.ingress import HTTPIngress, SiteSettings
+from egtunnel.ingress.peer import Peer
 from egtunnel.ingress.tls.certificates import Certificates
 from egtunnel.ingress.tls.terminator import Terminator
 from egtunnel.interfaces import ITunnels
@@ -31,7 +32,9 @@ class Prepared:
 class Entrance:
     """The one entrance of all visitors that speak HTTP or TLS, on whichever port.
 
-    :param links: gets the connections of clients.
+    :param links: gets the connections of clients that speak WebSocket.
+    :param bare: makes the protocol of a client's bare link, from its address and whether it may come in as far as
+        certificates go.
     :ivar front: give it to every listening port.
     :raises ConfigurationError: the access log cannot be written.
     """
@@ -42,6 +45,7 @@ class Entrance:
         settings: RelaySettings,
         tunnels: ITunnels,
         links: IProtocolFactory,
+        bare: Callable[[str, bool], IProtocol],
         *,
         say: Callable[[str], None],
         wall: Callable[[], float],
@@ -50,6 +54,7 @@ class Entrance:
         self._reactor = reactor
         self._say = say
         self._wall = wall
+        self._bare = bare
         self.access_log = self._opened(settings.access_log)
         self.http = self._http(tunnels, links)
         self.certificates = self._certificates_of(settings.tls) if settings.tls else None
@@ -153,10 +158,15 @@ class Entrance:
             self.http,
             self._reactor,
             terminator=self.terminator,
+            links=self._bare_link,
             trusted=settings.trusted,
             scheme="http" if settings.tls else settings.addresses.scheme,
             limits=settings.limits.front,
         )
+
+    def _bare_link(self, peer: Peer) -> IProtocol:
+        wanting = self.settings.tls.client_ca is not None and not peer.certified
+        return self._bare(f"tcp{6 if ':' in peer.host else 4}:{peer.host}:{peer.port}", not wanting)
 
     def _certificates_of(self, tls: TLSFiles) -> Certificates:
         files = (tls.certificate, tls.key) if tls.certificate and tls.key else None

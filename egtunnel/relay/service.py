@@ -31,6 +31,7 @@ from egtunnel.relay.takeover import Takeover
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.relay.waiting import WaitingRoom
+from egtunnel.session.bare import BareLink
 from egtunnel.session.websocket import link_server_factory
 from egtunnel.signals import Signals
 
@@ -86,7 +87,7 @@ class Relay(MultiService):
         self.tunnels.observers.append(self._tcp)
         self.clients = Clients(reactor, settings, self.tunnels, random_text)
         links = link_server_factory(self.clients.link, limits.link, reactor)
-        self.entrance = Entrance(reactor, settings, self.tunnels, links, say=say, wall=wall)
+        self.entrance = Entrance(reactor, settings, self.tunnels, links, self._bare_link, say=say, wall=wall)
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         self._takeover = Takeover(settings.state) if settings.takeover else None
         self._departure = Departure(
@@ -186,6 +187,10 @@ class Relay(MultiService):
         else:
             self._inherited.ports.update(theirs.ports)
             self._inherited.tunnels.update(theirs.tunnels)
+
+    def _bare_link(self, peer: str, certified: bool) -> BareLink:
+        on_link = self.clients.link if certified else self.clients.uncertified
+        return BareLink(on_link, self.settings.limits.link, self._reactor, peer)
 
     def _leave(self) -> None:
         """Another relay has begun in our place."""

@@ -269,7 +269,7 @@ class Session:
                 self._REACT[type(event)](self, event)
             if self.closed is not None:
                 return
-        if self.mux.mid_frame:
+        if self.mux.mid_frame and self._link is not None and not self._link.stream:
             self.close(FrameError("a message of the link that ends within a frame"))
         elif self.mux.outbound:
             self.wake()

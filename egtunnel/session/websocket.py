@@ -138,6 +138,8 @@ class _LinkProtocol:
     transport: Any
     receiver: ILinkReceiver | None = None
     peer: str = ""
+    kind = "WebSocket"
+    stream = False
     _reads_masked: bool
     _fast: _FastFrames | None = None
     _said: str = ""

@@ -57,7 +57,7 @@ class LinkTlsTests(ServiceCase):
         return line
 
     def test_names_and_addresses_are_believed_that_stand_in_the_certificate(self) -> Deferred[None]:
-        """A DNS name, an IPv4 address; the client speaks TLS 1.2 or newer and offers HTTP/1.1 by ALPN."""
+        """A DNS name, an IPv4 address; the client speaks TLS 1.2 or newer and offers both links by ALPN."""
 
         async def talk() -> None:
             for host in ("localhost", "127.0.0.1"):
@@ -65,7 +65,7 @@ class LinkTlsTests(ServiceCase):
 
                 def choose(_: object, protocols: list[bytes], offered: list[list[bytes]] = offered) -> bytes:
                     offered.append(protocols)
-                    return protocols[0]
+                    return protocols[-1]
 
                 tls = self.authority.server(host)
                 tls.getContext().set_alpn_select_callback(choose)
@@ -73,7 +73,7 @@ class LinkTlsTests(ServiceCase):
                 count = len(self.said)
                 client = self.client(f"wss://{host}:{relay.port}", relay_tls=self.trust)
                 await self.said_lines(count + 1)
-                self.assertEqual(offered, [[b"http/1.1"]])
+                self.assertEqual(offered, [[b"egtunnel/1", b"http/1.1"]])
                 self.assertTrue(relay.links[0].secure)
                 await client.stopService()
 

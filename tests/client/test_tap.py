@@ -10,7 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 
 from egtunnel.client import tap
-from egtunnel.client.link_tls import RelayTls
+from egtunnel.client.link_tls import LinkKind, RelayTls
 from egtunnel.client.offers import Offer
 from egtunnel.client.service import Client
 from egtunnel.client.targets import parse_target
@@ -69,6 +69,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "local-ca": None,
         "local-insecure": 0,
         "link-path": "",
+        "link": "auto",
         "links": 1,
         "link-source": [],
         "ca": None,
@@ -157,6 +158,20 @@ def test_the_files_of_the_links_tls(tmp_path: Path) -> None:
     lines = f'ca = "{files.authority}"\ncert = "{files.certificate}"\nkey = "{files.key}"\n'
     assert parsed(*SECURE, "--config", config(tmp_path, lines)).relay_tls == files
     assert parsed(*SECURE).relay_tls == RelayTls()
+
+
+def test_the_kind_of_link() -> None:
+    """--link: bare TLS where the relay takes it, unless one is insisted on; no bare link without TLS."""
+    for word in ("auto", "tls", "websocket"):
+        assert parsed(*SECURE, "--link", word).relay_tls.link.value == word
+    assert parsed(*SECURE).relay_tls.link is LinkKind.AUTO
+    for arguments, said in (
+        ([*SECURE, "--link", "wss"], "it must be one of auto, tls, websocket"),
+        (["--local", "80", "--link", "tls"], "--link tls is for relays over TLS: ws://localhost:7070/connect"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            parsed(*arguments)
+        assert said in str(caught.value)
 
 
 def test_the_environment_speaks_where_options_are_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

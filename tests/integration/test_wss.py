@@ -83,9 +83,9 @@ class House:
         self.client.assert_calm()
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator[House]:
-    """One for all tests of this file; both daemons are calm to the end."""
+@pytest.fixture(scope="module", params=["tls", "websocket"])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator[House]:
+    """One for all tests of this file and each kind of link; both daemons are calm to the end."""
     folder = tmp_path_factory.mktemp("wss")
     papers, events = Papers(folder), Events()
     with contextlib.ExitStack() as stack:
@@ -101,7 +101,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator[Ho
             folder, papers.domain, papers.ca, *papers.relay_options, "--tcp-ports", "23900-23949", "--hold", "10"
         )
         stack.callback(relay.end)
-        client = Client(relay.ready(), "--config", str(config))
+        client = Client(relay.ready(), "--config", str(config), "--link", request.param)
         stack.callback(client.end)
         for name in places:
             client.wait_for(f"^https://{name}")

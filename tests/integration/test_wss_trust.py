@@ -124,24 +124,26 @@ def test_a_client_with_a_certificate_of_the_relays_authority_is_let_in(
     client.assert_calm()
 
 
+@pytest.mark.parametrize("link", ["tls", "websocket"])
 def test_a_client_without_certificate_ends_with_one_line(
-    papers: Papers, start_secure: StartSecure, connect_to: Connect
+    papers: Papers, start_secure: StartSecure, connect_to: Connect, link: str
 ) -> None:
     """No further attempt can help, so there is none; the line names the options."""
     relay = start_secure("--client-ca", str(papers.ca))
-    client = connect_to(relay)
+    client = connect_to(relay, "--link", link)
     assert client.exit_status() == 1
     (line,) = plain_lines(client)
     assert line.startswith("egclient: the relay lets clients in by certificate only: give --cert FILE --key FILE")
     relay.assert_calm()
 
 
+@pytest.mark.parametrize("link", ["tls", "websocket"])
 def test_a_client_with_a_certificate_of_somebody_else_waits_for_a_person(
-    papers: Papers, start_secure: StartSecure, connect_to: Connect
+    papers: Papers, start_secure: StartSecure, connect_to: Connect, link: str
 ) -> None:
     """It is told what is wrong, once, and does not hammer."""
     relay = start_secure("--client-ca", str(papers.ca))
-    client = connect_to(relay, "--cert", str(papers.own("own", papers.stranger())))
+    client = connect_to(relay, "--cert", str(papers.own("own", papers.stranger())), "--link", link)
     said = "the certificate of this side was not accepted|the relay saw no certificate of ours"
     assert "trying again" in only_line(client, said)
     relay.assert_calm()

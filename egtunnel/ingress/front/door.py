@@ -19,7 +19,7 @@ from egtunnel.ingress.front.peek import Peek
 from egtunnel.ingress.front.threshold import Threshold
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.peer import Peer
-from egtunnel.interfaces import plain_address
+from egtunnel.interfaces import LINK_PROTOCOL, plain_address
 
 __all__ = ["FrontDoor", "FrontLimits", "Kind"]
 
@@ -65,6 +65,7 @@ class FrontDoor(ServerFactory):
     """Tells by the first bytes what a connection is and has the right protocol made for it.
 
     :param terminator: ends TLS; None: there are no certificates.
+    :param links: makes the protocol of a client's bare link; ALPN chooses one only where the terminator lets it.
     :param trusted: balancers; what they say of a visitor's address is believed.
     :param scheme: what visitors speak whose connections come without TLS: ``https`` behind a proxy that ends TLS.
     """
@@ -78,6 +79,7 @@ class FrontDoor(ServerFactory):
         clock: IReactorTime,
         *,
         terminator: Terminator | None = None,
+        links: Callable[[Peer], IProtocol] | None = None,
         trusted: Networks | None = None,
         scheme: str = "http",
         limits: FrontLimits | None = None,
@@ -94,6 +96,7 @@ class FrontDoor(ServerFactory):
         )
         self._http = http
         self._terminator = terminator
+        self._links = links
         self._scheme = scheme
         self._warned = -QUIET
 
@@ -128,6 +131,9 @@ class FrontDoor(ServerFactory):
             return LastWords(self.clock, self._http.limits, NO_TLS, place.leave)
 
         def build(peer: Peer, protocol: bytes) -> IProtocol:
+            if protocol == LINK_PROTOCOL and self._links is not None:
+                place.leave()  # a client is no visitor
+                return self._links(peer)
             within: IProtocol = self._http.connection(peer, protocol or b"http/1.1", place.leave)
             return within
 

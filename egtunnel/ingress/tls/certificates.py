@@ -30,19 +30,23 @@ class Served:
         self.pair = pair
         self.files = files
         self.stamp = stamp
-        self._contexts: dict[Path | None, tuple[float, SSL.Context]] = {}
+        self._contexts: dict[tuple[Path | None, bool], tuple[float, SSL.Context]] = {}
 
-    def context(self, authority: Path | None, now: float, longest: float) -> SSL.Context:
-        """A context not older than ``longest`` seconds; with an ``authority`` it asks for a client's certificate."""
-        since, context = self._contexts.get(authority, (0.0, None))
+    def context(self, authority: Path | None, links: bool, now: float, longest: float) -> SSL.Context:
+        """A context not older than ``longest`` seconds; with an ``authority`` it asks for a client's certificate.
+
+        ``links``: clients of the relay may choose a bare link.
+        """
+        since, context = self._contexts.get((authority, links), (0.0, None))
         if context is None or now - since > longest:
-            context = make_context(self.pair, authority)
-            self._contexts[authority] = now, context
+            context = make_context(self.pair, authority, links)
+            self._contexts[authority, links] = now, context
         return context
 
     def forget(self, authority: Path) -> None:
         """The authority's file may say something else now."""
-        self._contexts.pop(authority, None)
+        for links in (False, True):
+            self._contexts.pop((authority, links), None)
 
 
 class Certificates:
@@ -50,7 +54,7 @@ class Certificates:
 
     :param files: certificate and key that also serve who names no host.
     :param folder: many of them, see ``certificate_files``.
-    :param host: the relay's own host name; only there are clients asked for a certificate.
+    :param host: the relay's own host name; only there are bare links and are clients asked for a certificate.
     :param authority: the file of the authority of clients' certificates; None: nobody is asked.
     :param say: takes one line for a person, about a certificate that is wrong.
     """
@@ -114,8 +118,8 @@ class Certificates:
 
     def context(self, served: Served, name: str) -> SSL.Context:
         """The context of a handshake with who asked for this name."""
-        authority = self._authority if name in ("", self._host) else None
-        return served.context(authority, self._clock.seconds(), self.limits.tickets)
+        links = name in ("", self._host)
+        return served.context(self._authority if links else None, links, self._clock.seconds(), self.limits.tickets)
 
     @property
     def loaded(self) -> bool:
@@ -179,7 +183,7 @@ class Certificates:
             try:
                 pair = read_key_pair(*files, self.limits.file)
                 fresh = Served(pair, files, stamp)
-                fresh.context(None, self._clock.seconds(), self.limits.tickets)
+                fresh.context(None, False, self._clock.seconds(), self.limits.tickets)
             except (ConfigurationError, SSL.Error) as error:
                 self._bad[files] = stamp
                 wrong = error if isinstance(error, ConfigurationError) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from OpenSSL import SSL
 from egtunnel.errors import ConfigurationError
 from egtunnel.ingress.tls.groups import set_groups
 from egtunnel.ingress.tls.key_pair import KeyPair
+from egtunnel.interfaces import LINK_PROTOCOL
 
 __all__ = ["PROTOCOLS", "check_authority", "make_context"]
 
 PROTOCOLS = (b"h2", b"http/1.1")
-"""What ALPN may choose, best first (RFC 7301)."""
+"""What ALPN may choose, best first (RFC 7301), where there are no links."""
 CIPHERS = b":".join(
     (
         b"ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -39,8 +41,10 @@ class NoProtocol(SSL.Error):
     """
 
 
-def make_context(pair: KeyPair, authority: Path | None = None) -> SSL.Context:
+def make_context(pair: KeyPair, authority: Path | None = None, links: bool = False) -> SSL.Context:
     """A server's context for one certificate; with an ``authority`` clients are asked for a certificate of its own.
+
+    ``links``: ALPN may choose a bare link.
 
     It has keys for session tickets of its own: a session is resumed only with the same certificate and the same
     question to the client.
@@ -53,7 +57,7 @@ def make_context(pair: KeyPair, authority: Path | None = None) -> SSL.Context:
     set_groups(context)
     context.set_session_id(secrets.token_bytes(16))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_alpn_select_callback(_choose)
+    context.set_alpn_select_callback(partial(_choose, (LINK_PROTOCOL, *PROTOCOLS) if links else PROTOCOLS))
     context.use_certificate(pair.chain[0])
     for certificate in pair.chain[1:]:
         context.add_extra_chain_cert(certificate)
@@ -83,8 +87,8 @@ def _as_openssl_says(connection: SSL.Connection, certificate: Any, error: int, d
     return bool(ok)
 
 
-def _choose(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    for protocol in PROTOCOLS:
+def _choose(spoken: tuple[bytes, ...], connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    for protocol in spoken:
         if protocol in offered:
             return protocol
     raise NoProtocol([("egtunnel", "", "no protocol in common")])

@@ -93,14 +93,21 @@ class Street:
     def __init__(self, *trusted: str, tls: Tls | None = None, scheme: str = "http", **limits: Any) -> None:
         self.clock = Clock()
         self.rooms = Rooms()
+        self.links: list[Guest] = []
         self.door = FrontDoor(
             self.rooms,
             self.clock,
             terminator=tls,
+            links=self.link,
             trusted=Networks(tuple(network for text in trusted for network in read_networks(text))),
             scheme=scheme,
             limits=FrontLimits(**limits),
         )
+
+    def link(self, peer: Peer) -> Guest:
+        """A client's bare link."""
+        self.links.append(Guest(peer, b"egtunnel/1", lambda: None))
+        return self.links[-1]
 
     def comes(self, *data: bytes, host: str = "192.0.2.7") -> Pipe:
         """A new connection from there, which sends this."""

@@ -148,3 +148,18 @@ def test_the_log_says_so_now_and_then() -> None:
         street.comes(get())
     assert len(events) == 2
     assert "--max-per-address" in events[0]["log_format"]
+
+
+def test_a_bare_link_is_no_visitor_once_its_handshake_is_over() -> None:
+    """Until then it counts; then the place is free for the next of the same address."""
+    tls = Tls()
+    street = Street(tls=tls, per_address=1)
+    street.comes(b"\x16\x03\x01")
+    assert street.door.census.visitors == 1
+    tls.handshakes[-1].finish(b"egtunnel/1")
+    assert (street.door.census.visitors, street.door.census.by_address) == (0, {})
+    assert [link.peer.host for link in street.links] == ["192.0.2.7"]
+    assert street.rooms.guests == []
+    street.comes(b"\x16\x03\x01")
+    tls.handshakes[-1].finish(b"http/1.1")
+    assert len(street.rooms.guests) == 1

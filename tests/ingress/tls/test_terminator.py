@@ -173,6 +173,19 @@ def test_http2_is_preferred_where_it_is_offered(make: Make, offered: tuple[bytes
     assert gate.within[0].protocol == chosen
 
 
+@pytest.mark.parametrize("clients", [False, True])
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("example.com", b"egtunnel/1"), ("", b"egtunnel/1"), ("app.example.com", b"http/1.1")]
+)
+def test_a_bare_link_is_chosen_on_the_relays_own_host_alone(
+    make: Make, name: str, chosen: bytes, clients: bool
+) -> None:
+    """Before any HTTP; a tunnel's visitors cannot have one."""
+    gate = make(clients=clients)
+    arrive(gate, name, protocols=(b"http/1.1", b"egtunnel/1")).shake_hands()
+    assert gate.within[0].protocol == chosen
+
+
 def test_no_protocol_in_common_ends_with_its_alert(make: Make) -> None:
     """RFC 7301 section 3.2."""
     gate = make()

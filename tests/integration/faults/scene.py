@@ -18,6 +18,7 @@ from tests.integration.faults.breaker import Breaker
 from tests.integration.faults.network import FaultyNetwork
 from tests.integration.faults.services import Pages, Raw, websocket
 from tests.integration.namespaces import FAR
+from tests.integration.papers import Papers
 from tests.integration.programs import program, run
 from tests.integration.rawlink import token_of
 from tests.integration.transfers import WebService
@@ -86,8 +87,8 @@ class Services:
 class Scene:
     """A relay and its client; to be used with ``with``.
 
-    Without ``network`` the link goes through ``breaker``, all on loopback. With it, client and relay are two machines
-    of that network, and the link is an ordinary connection between them.
+    Without ``network`` the link goes through ``breaker``, all on loopback; where there are ``papers`` it is bare TLS.
+    With it, client and relay are two machines of that network, and the link is an ordinary connection between them.
     """
 
     def __init__(
@@ -96,10 +97,16 @@ class Scene:
         network: FaultyNetwork | None = None,
         relay_options: tuple[str, ...] = (),
         client_options: tuple[str, ...] = (),
+        papers: Papers | None = None,
     ) -> None:
         self.folder = folder
         self.network = network
         self.breaker: Breaker | None = None
+        self._scheme = "ws" if papers is None else "wss"
+        if papers is not None:
+            tls = ("--tls-cert", str(papers.cert), "--tls-key", str(papers.key), "--plain-http", "serve")
+            relay_options = (*relay_options, *tls)
+            client_options = (*client_options, "--ca", str(papers.ca), "--link", "tls")
         self._relay_options = relay_options
         self._client_options = client_options
         self._stack = contextlib.ExitStack()
@@ -177,7 +184,7 @@ class Scene:
         token.chmod(0o600)
         options += ["--token-file", str(token)]
         if self.breaker is not None:
-            return Client(self.relay, "--relay", f"ws://127.0.0.1:{self.breaker.port}", *options)
+            return Client(self.relay, "--relay", f"{self._scheme}://127.0.0.1:{self.breaker.port}", *options)
         assert self.network is not None
         far = ["--relay", f"ws://{FAR}:{self.relay.port}", "--insecure"]
         return Client(self.relay, *far, *options, prefix=self.network.prefix(self.network.near))

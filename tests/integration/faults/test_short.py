@@ -1,4 +1,4 @@
-"""The short proof, in every run of the tests: one relay and one client for all of it, all kinds of traffic at once."""
+"""The short proof, in every run of the tests: for each kind of link a relay, a client and all kinds of traffic."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ pytest.importorskip("grpc")
 from tests.integration.faults import faults
 from tests.integration.faults.scene import Scene
 from tests.integration.faults.trial import Fault, chosen_seed, trial
+from tests.integration.papers import Papers
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+@pytest.fixture(scope="module", params=["WebSocket", "bare TLS"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """On loopback, with a proxy of our own in the middle of the link."""
-    with Scene(tmp_path_factory.mktemp("faults")) as built:
+    folder = tmp_path_factory.mktemp("faults")
+    with Scene(folder, papers=Papers(folder) if request.param == "bare TLS" else None) as built:
         yield built
 
 
