@@ -16,19 +16,23 @@ from pathlib import Path
 from bench.errors import DidNotStart, MissingProgram
 from bench.usage import ProcessStat, descendants, snapshot
 
-__all__ = ["Program", "find_program", "running", "wait_for_file", "wait_for_port"]
+__all__ = ["PEER_FOLDER", "Program", "find_program", "running", "wait_for_file", "wait_for_port"]
 
 START_SECONDS = 20.0
 END_SECONDS = 5.0
 POLL_SECONDS = 0.02
+PEER_FOLDER = Path(os.environ.get("EGTUNNEL_BENCH_PEERS") or Path.home() / ".cache" / "egtunnel-bench") / "bin"
+"""Where ``make peers`` installs."""
+MORE_FOLDERS = (str(PEER_FOLDER), "/usr/local/sbin:/usr/sbin:/sbin")
+"""Looked through after the PATH, which often leaves daemons out."""
 
 
 def find_program(name: str) -> str:
-    """The path of a program; also looks where daemons live, which a user's PATH often leaves out.
+    """The path of a program; also looks where ``make peers`` puts programs and where daemons live.
 
     :raises MissingProgram: there is none of that name
     """
-    found = shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+    found = next((path for where in (None, *MORE_FOLDERS) if (path := shutil.which(name, path=where))), None)
     if found is None:
         raise MissingProgram(f"{name} is not installed")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.contenders.base import Contender
 from bench.contenders.direct import Direct
 from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_TLS
+from bench.contenders.nginx import NginxProxy
 from bench.contenders.openssh import OpenSsh
 from bench.contenders.peers import PEERS
 
@@ -13,7 +14,7 @@ __all__ = ["BAR", "CONTENDERS", "ONLY_WHEN_ASKED"]
 BAR = OpenSsh.name
 """The contender against which every ratio is taken."""
 
-CONTENDERS: tuple[Contender, ...] = (Direct(), *EGTUNNELS, *EGTUNNELS_TLS, OpenSsh(), *PEERS)
+CONTENDERS: tuple[Contender, ...] = (Direct(), NginxProxy(), *EGTUNNELS, *EGTUNNELS_TLS, OpenSsh(), *PEERS)
 
 ONLY_WHEN_ASKED = frozenset(contender.name for contender in EGTUNNELS_TLS)
 """Those that take part with ``--tls`` or by name alone."""

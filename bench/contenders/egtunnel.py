@@ -98,7 +98,9 @@ class Egtunnel:
         # All visitors of a benchmark come from one address.
         limits = ["--max-per-address", "20000", "--max-handshake-rate", "20000"]
         tls = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)] if self.encrypts else []
-        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits, *tls]
+        log = [] if self.tcp else ["--access-log", str(places.folder / "access.log")]
+        ports = ["--port", str(places.port), "--tcp-ports", tcp_ports]
+        return [*ports, "--state", str(places.relay_state), *limits, *log, *tls]
 
     def client_options(self, places: Places) -> list[str]:
         """The options of egclient; the token comes from the file that the relay made."""
