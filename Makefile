@@ -1,6 +1,6 @@
 # Needs git, make and Python 3.11 or newer with venv; everything else is installed into .venv or named in one line.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types pytest packages bench bench-report peers soak fuzz wheel clean
+.PHONY: help venv demo test lint types pytest packages bench bench-report profile peers soak fuzz wheel clean
 
 BIN := .venv/bin
 
@@ -41,6 +41,9 @@ bench: .venv/ready ## measure egtunnel beside ssh -R and other tunnels; ARGS="--
 
 bench-report: .venv/ready ## docs/benchmarks.md from the newest result, or ARGS="FILE"
 	@$(BIN)/python -m bench.report $(ARGS)
+
+profile: .venv/ready ## docs/profile.md: where the time of both daemons goes, by py-spy (as root)
+	@$(BIN)/python -m bench.profile $(ARGS)
 
 peers: .venv/ready ## install the other tunnels that can be had, outside the checkout, for make bench
 	@$(BIN)/python -m bench.peers

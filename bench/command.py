@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     record = Record()
     about = {"started": _now(), "commit": commit(), "machine": describe_machine(), "versions": versions(contenders)}
+    about["note"] = options.note
     about["options"] = {"rounds": options.rounds, **asdict(options.scale)}
 
     def put_by() -> None:

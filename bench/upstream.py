@@ -15,7 +15,16 @@ from attrs import frozen
 
 from bench.program import find_program, running, wait_for_port
 
-__all__ = ["ANSWER_BYTES", "Upstream", "large_folder", "nginx", "nginx_configuration", "user_line", "write_bulk_file"]
+__all__ = [
+    "ANSWER_BYTES",
+    "MIB",
+    "Upstream",
+    "large_folder",
+    "nginx",
+    "nginx_configuration",
+    "user_line",
+    "write_bulk_file",
+]
 
 MIB = 1024 * 1024
 ANSWER_BYTES = 200
