@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.layers import LAYERS
+from bench.machine import short
 from bench.table import number
 
 __all__ = ["page"]
@@ -37,7 +38,7 @@ def page(result: Mapping[str, Any]) -> str:
     """The whole page as Markdown."""
     machine, costs = result["machine"], result["costs"]
     taken = (
-        f"Taken {result['started'][:10]} at commit `{result['commit'][:12]}` on {machine['processors']} processors "
+        f"Taken {result['started'][:10]} at commit `{short(result['commit'])}` on {machine['processors']} processors "
         f"({machine['processor']}), Linux {machine['kernel']}.\n"
     )
     parts = [HEAD, taken]

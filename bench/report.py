@@ -11,9 +11,12 @@ from typing import Any
 
 from bench.figures import summarise
 from bench.goals import behind, is_ours, missed
+from bench.machine import short
 from bench.metrics import METRICS, Better, Metric, Sample
 from bench.options import RESULTS
 from bench.result import FORMAT, without_paths, write
+from bench.scale import KEPT as SCALE
+from bench.scale import section
 from bench.svg import Bar, Panel, bars
 from bench.table import number, render
 
@@ -82,7 +85,7 @@ def _setting(result: Mapping[str, Any]) -> str:
     note = f" {result['note']}" if result.get("note") else ""
     rounds = len({sample["round"] for sample in result["samples"]})
     return (
-        f"Taken {result['started'][:10]} at commit `{result['commit'][:12]}` on {machine['processors']} processors "
+        f"Taken {result['started'][:10]} at commit `{short(result['commit'])}` on {machine['processors']} processors "
         f"({machine['processor']}), {machine['memory']}, Linux {machine['kernel']}, load {machine['load']:.2f} before. "
         f"Medians of {rounds} round{'' if rounds == 1 else 's'}, {options['seconds']} s each, {options['size_mib']} "
         f"MiB of bulk, {options['idle_connections']} idle visitors.{note}\n"
@@ -137,12 +140,12 @@ def _versions(result: Mapping[str, Any]) -> str:
     return "\n".join(["## Versions\n", "| what | version |", "|---|---|", *rows]) + "\n"
 
 
-def page(result: Mapping[str, Any]) -> str:
+def page(result: Mapping[str, Any], scale: Mapping[str, Any] | None = None) -> str:
     """The whole page: the standing text, with the figures where its mark is."""
     before, mark, after = TEMPLATE.read_text().partition(MARK)
     if not mark:
         raise ValueError(f"{TEMPLATE.name} has no line {MARK.strip()}")
-    return before + figures(result) + after
+    return before + figures(result) + (f"\n{section(scale)}" if scale else "") + after
 
 
 def main(arguments: Sequence[str], docs: Path = CHECKOUT / "docs") -> int:
@@ -165,7 +168,8 @@ def main(arguments: Sequence[str], docs: Path = CHECKOUT / "docs") -> int:
     for name, text in charts(result).items():
         (folder / name).write_text(text)
     write(folder / KEPT, result)
-    (docs / "benchmarks.md").write_text(page(result))
+    kept = folder / SCALE
+    (docs / "benchmarks.md").write_text(page(result, _read(kept) if kept.exists() else None))
     return 0
 
 

@@ -17,7 +17,7 @@ from bench.program import Program, find_program, running, wait_for_file, wait_fo
 from bench.site import Site
 from bench.version import first_line
 
-__all__ = ["EGTUNNELS", "EGTUNNELS_TLS", "Egtunnel", "Places", "twistd"]
+__all__ = ["CHECKOUT", "EGTUNNELS", "EGTUNNELS_TLS", "Egtunnel", "Places", "daemon", "twistd"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "bench"
@@ -123,10 +123,10 @@ class Egtunnel:
         places = Places(ground.ports.take(), ground.ports.take(), ground.upstream_port, ground.folder)
         if self.encrypts:
             places.make_certificate()
-        with _daemon("egrelay", self.relay_options(places), ground.folder) as relay:
+        with daemon("egrelay", self.relay_options(places), ground.folder) as relay:
             wait_for_port(places.port, relay)
             wait_for_file(places.token, relay)
-            with _daemon("egclient", self.client_options(places), ground.folder) as client:
+            with daemon("egclient", self.client_options(places), ground.folder) as client:
                 client.wait_for_line(r"\S+://\S+ -> \S+")
                 yield Running(self.site(places), (relay,), (client,))
 
@@ -154,7 +154,8 @@ def twistd() -> str:
 
 
 @contextmanager
-def _daemon(name: str, options: list[str], folder: Path) -> Iterator[Program]:
+def daemon(name: str, options: list[str], folder: Path) -> Iterator[Program]:
+    """One of the two daemons, while the block runs."""
     command = [twistd(), "-n", name, *options]
     with running(name, command, folder, {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}) as program:
         yield program

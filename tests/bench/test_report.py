@@ -12,6 +12,7 @@ from bench.goals import behind, missed
 from bench.metrics import METRICS
 from bench.report import MARK, TEMPLATE, charts, figures, main, newest, page
 from bench.result import without_paths
+from bench.scale import drawings, section
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OURS, PLAIN = "egtunnel-tcp-tls", "egtunnel-tcp"
@@ -149,7 +150,19 @@ def test_the_standing_text_has_one_place_for_figures() -> None:
 def test_the_page_in_the_repository_is_the_one_that_its_result_gives() -> None:
     """Changed by hand, it would be lost at the next report: change bench/report.md instead."""
     kept = json.loads((CHECKOUT / "docs" / "benchmarks" / "result.json").read_text())
-    assert (CHECKOUT / "docs" / "benchmarks.md").read_text() == page(kept)
+    scale = json.loads((CHECKOUT / "docs" / "benchmarks" / "scale.json").read_text())
+    assert (CHECKOUT / "docs" / "benchmarks.md").read_text() == page(kept, scale)
+    for name, text in drawings(scale).items():
+        assert (CHECKOUT / "docs" / "benchmarks" / name).read_text() == text
     for name, text in charts(kept).items():
         assert (CHECKOUT / "docs" / "benchmarks" / name).read_text() == text
     assert {sample["metric"] for sample in kept["samples"]} <= {metric.key for metric in METRICS}
+
+
+def test_idle_ones_are_told_for_each_of_them() -> None:
+    """Growth divided by how many there are; what was not measured is neither told nor drawn."""
+    visitors = [{"count": 0, "relay_mib": 0.0, "client_mib": 0.0}, {"count": 1024, "relay_mib": 3.0, "client_mib": 9.0}]
+    text = section({"started": "2026-01-02T00", "commit": "abc", "visitors": visitors})
+    assert "1,024 idle visitors of a TCP tunnel: 3.0 KiB each in the relay, 9.0 KiB in the client" in text
+    assert "idle clients" not in text
+    assert text.count("![") == 1
