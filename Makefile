@@ -1,11 +1,11 @@
 # Needs git, make and Python 3.11 or newer with venv; everything else is installed into .venv or named in one line.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types pytest packages bench soak fuzz wheel clean
+.PHONY: help venv demo test lint types pytest packages bench bench-report profile peers soak fuzz wheel clean
 
 BIN := .venv/bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: .venv/ready ## .venv with egtunnel and the tools of its tests
 
@@ -38,6 +38,15 @@ pytest: .venv/ready ## the tests alone; ARGS="tests/mux -k credit" narrows them
 
 bench: .venv/ready ## measure egtunnel beside ssh -R and other tunnels; ARGS="--help" lists the options
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-report: .venv/ready ## docs/benchmarks.md from the newest result, or ARGS="FILE"
+	@$(BIN)/python -m bench.report $(ARGS)
+
+profile: .venv/ready ## docs/profile.md: where the time of both daemons goes, by py-spy (as root)
+	@$(BIN)/python -m bench.profile $(ARGS)
+
+peers: .venv/ready ## install the other tunnels that can be had, outside the checkout, for make bench
+	@$(BIN)/python -m bench.peers
 
 soak: packages .venv/ready ## the long tests: gigabytes, hours of a stepped clock, cut links
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)

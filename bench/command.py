@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,10 +49,15 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     record = Record()
     about = {"started": _now(), "commit": commit(), "machine": describe_machine(), "versions": versions(contenders)}
-    status = _run_to_the_end(options, contenders, record)
+    about["note"] = options.note
+    about["options"] = {"rounds": options.rounds, **asdict(options.scale)}
+
+    def put_by() -> None:
+        write(options.json, as_json(record, contenders, skipped, {**about, "finished": _now()}))
+
+    status = _run_to_the_end(options, contenders, record, put_by)
     if record.samples or record.failures:
-        about |= {"finished": _now(), "options": {"rounds": options.rounds, **asdict(options.scale)}}
-        write(options.json, as_json(record, contenders, skipped, about))
+        put_by()
         print("\n" + as_text(record, contenders, skipped), flush=True)
         _tell(f"bench: every sample is in {options.json}")
     return status
@@ -80,10 +85,12 @@ def _check(options: Options, skipped: Mapping[str, str]) -> None:
         raise MissingProgram("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
 
 
-def _run_to_the_end(options: Options, contenders: Sequence[Contender], record: Record) -> int:
+def _run_to_the_end(
+    options: Options, contenders: Sequence[Contender], record: Record, put_by: Callable[[], None]
+) -> int:
     try:
         with _interruptible():
-            _run(options, contenders, record)
+            _run(options, contenders, record, put_by)
     except BenchError as error:
         _tell(f"bench: {error}")
         return 2
@@ -93,7 +100,7 @@ def _run_to_the_end(options: Options, contenders: Sequence[Contender], record: R
     return 1 if any(failure.contender not in PEER_NAMES for failure in record.failures) else 0
 
 
-def _run(options: Options, contenders: Sequence[Contender], record: Record) -> None:
+def _run(options: Options, contenders: Sequence[Contender], record: Record, put_by: Callable[[], None]) -> None:
     allow_many_descriptors()
     with (
         tempfile.TemporaryDirectory(prefix="egtunnel-bench-") as name,
@@ -101,7 +108,7 @@ def _run(options: Options, contenders: Sequence[Contender], record: Record) -> N
         nginx(Ports().take(), Path(name), large, options.scale.size_mib) as upstream,
     ):
         plan = Plan(contenders, options.work, options.rounds, options.scale)
-        play(plan, upstream, Path(name), record, _tell)
+        play(plan, upstream, Path(name), record, _tell, put_by)
 
 
 def allow_many_descriptors() -> None:

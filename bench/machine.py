@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.contenders.base import Contender
 from bench.version import first_line
 
-__all__ = ["commit", "describe_machine", "field_of", "versions"]
+__all__ = ["commit", "describe_machine", "field_of", "short", "versions"]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGES = ("Twisted", "autobahn", "httptools", "attrs")
@@ -51,6 +51,11 @@ def versions(contenders: Sequence[Contender]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def short(name: str) -> str:
+    """A commit as pages show it, still saying when files differed from it."""
+    return name[:12] + ("-dirty" if name.endswith("-dirty") else "")
 
 
 def commit() -> str:

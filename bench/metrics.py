@@ -6,9 +6,10 @@ from enum import Enum
 
 from attrs import frozen
 
-__all__ = ["CONNECTION_COUNTS", "METRICS", "Better", "Failure", "Metric", "Sample"]
+__all__ = ["CONNECTION_COUNTS", "DOWNLOAD_COUNTS", "METRICS", "Better", "Failure", "Metric", "Sample"]
 
 CONNECTION_COUNTS = (1, 32, 256)
+DOWNLOAD_COUNTS = (4, 8)
 
 
 class Better(Enum):
@@ -58,9 +59,18 @@ def _connections(count: int) -> str:
     return f"{count} connection{'s' if count > 1 else ''}"
 
 
+def _beside_downloads(count: int) -> tuple[Metric, ...]:
+    return (
+        Metric(f"loaded_{count}_p50", f"latency beside {count} downloads, p50", "ms", Better.LOWER),
+        Metric(f"loaded_{count}_p99", f"latency beside {count} downloads, p99", "ms", Better.LOWER),
+        Metric(f"loaded_{count}_bulk", f"what those {count} downloads got", "MB/s", Better.NEITHER),
+    )
+
+
 def _metrics() -> tuple[Metric, ...]:
     rates = [Metric(f"requests_{n}", f"requests, {_connections(n)}", "1/s", Better.HIGHER) for n in CONNECTION_COUNTS]
     costs = [Metric(f"cpu_{n}", f"CPU a request, {_connections(n)}", "us", Better.LOWER) for n in CONNECTION_COUNTS]
+    loaded = [metric for n in DOWNLOAD_COUNTS for metric in _beside_downloads(n)]
     return (
         *rates,
         Metric("new_connections", "new connections, 32 at once", "1/s", Better.HIGHER),
@@ -68,9 +78,7 @@ def _metrics() -> tuple[Metric, ...]:
         Metric("upload", "upload", "MB/s", Better.HIGHER),
         Metric("latency_p50", "latency alone, p50", "ms", Better.LOWER),
         Metric("latency_p99", "latency alone, p99", "ms", Better.LOWER),
-        Metric("loaded_p50", "latency beside 4 downloads, p50", "ms", Better.LOWER),
-        Metric("loaded_p99", "latency beside 4 downloads, p99", "ms", Better.LOWER),
-        Metric("loaded_bulk", "what those downloads got", "MB/s", Better.NEITHER),
+        *loaded,
         *costs,
         Metric("cpu_download", "CPU a MiB of download", "us", Better.LOWER),
         Metric("cpu_upload", "CPU a MiB of upload", "us", Better.LOWER),

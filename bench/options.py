@@ -29,6 +29,7 @@ T = TypeVar("T")
 class Options:
     """What was asked for.
 
+    :ivar note: a sentence for the result, about what these figures are
     :ivar named: whether contenders were asked for by name, so that one that cannot run is an error
     """
 
@@ -38,6 +39,7 @@ class Options:
     work: tuple[Work, ...]
     named: bool
     json: Path
+    note: str = ""
 
 
 def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
@@ -54,7 +56,7 @@ def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
     work = _chosen(parser, "--work", given.work, {piece.name: piece for piece in WORK})
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     path = (given.json or RESULTS / f"{stamp}.json").absolute()
-    return Options(numbers["rounds"], scale, contenders, work, given.only is not None, path)
+    return Options(numbers["rounds"], scale, contenders, work, given.only is not None, path, given.note)
 
 
 def _contenders(parser: argparse.ArgumentParser, only: str | None, tls: bool) -> tuple[Contender, ...]:
@@ -93,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", metavar="NAME,...", help="these pieces of work")
     parser.add_argument("--quick", action="store_true", help="one short round; other options still count")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (bench/results/TIME.json)")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a sentence that is kept with the result")
     return parser
 
 

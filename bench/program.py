@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +17,23 @@ from pathlib import Path
 from bench.errors import DidNotStart, MissingProgram
 from bench.usage import ProcessStat, descendants, snapshot
 
-__all__ = ["Program", "find_program", "running", "wait_for_file", "wait_for_port"]
+__all__ = ["PEER_FOLDER", "Program", "find_program", "running", "wait_for_file", "wait_for_port"]
 
 START_SECONDS = 20.0
 END_SECONDS = 5.0
 POLL_SECONDS = 0.02
+PEER_FOLDER = Path(os.environ.get("EGTUNNEL_BENCH_PEERS") or Path.home() / ".cache" / "egtunnel-bench") / "bin"
+"""Where ``make peers`` installs."""
+MORE_FOLDERS = (str(PEER_FOLDER), str(Path(sys.executable).parent), "/usr/local/sbin:/usr/sbin:/sbin")
+"""Looked through after the PATH, which often leaves daemons out."""
 
 
 def find_program(name: str) -> str:
-    """The path of a program; also looks where daemons live, which a user's PATH often leaves out.
+    """The path of a program; also looks where ``make peers`` puts programs and where daemons live.
 
     :raises MissingProgram: there is none of that name
     """
-    found = shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+    found = next((path for where in (None, *MORE_FOLDERS) if (path := shutil.which(name, path=where))), None)
     if found is None:
         raise MissingProgram(f"{name} is not installed")
     return found
@@ -69,6 +74,17 @@ class Program:
             if time.monotonic() > deadline:
                 raise DidNotStart(f"{self.name} did not print /{pattern}/ within {seconds:g} s: {self.output()[-300:]}")
             time.sleep(POLL_SECONDS)
+
+    def interrupt(self) -> None:
+        """Ask it to finish, as Ctrl-C does, and wait until it has.
+
+        :raises DidNotStart: it does not within END_SECONDS
+        """
+        os.kill(self.pid, signal.SIGINT)
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise DidNotStart(f"{self.name} did not end when it was interrupted") from error
 
     def end(self) -> None:
         """End it and everything it started: asked first, killed after END_SECONDS."""

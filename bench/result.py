@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from bench.contenders import BAR
 from bench.contenders.base import Contender
@@ -17,7 +18,7 @@ from bench.metrics import METRICS
 from bench.rounds import Record
 from bench.table import NOISY, render
 
-__all__ = ["FORMAT", "as_json", "as_text", "write"]
+__all__ = ["FORMAT", "as_json", "as_text", "without_paths", "write"]
 
 FORMAT = 1
 
@@ -44,7 +45,7 @@ def as_json(
         "metrics": metrics,
         "medians": medians,
         "samples": [asdict(sample) for sample in record.samples],
-        "failures": [asdict(failure) for failure in record.failures],
+        "failures": [asdict(evolve(f, reason=without_paths(f.reason))) for f in record.failures],
     }
 
 
@@ -73,6 +74,11 @@ def _price_of_tls(summaries: dict[tuple[str, str], Summary]) -> list[str]:
         if shares:
             lines.append(f"{contender.name}, as good as {contender.against} (1.00): " + ", ".join(shares))
     return lines
+
+
+def without_paths(text: str) -> str:
+    """The text with each absolute path cut to its last part: where things lay on a machine is nobody's business."""
+    return re.sub(r"(?<![\w/:.])/(?:[^\s/:'\"]+/)+", "", text)
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -46,13 +46,21 @@ def rotated(items: Sequence[T], by: int) -> list[T]:
     return [*items[at:], *items[:at]]
 
 
-def play(plan: Plan, upstream: Upstream, folder: Path, record: Record, tell: Callable[[str], None]) -> None:
+def play(
+    plan: Plan,
+    upstream: Upstream,
+    folder: Path,
+    record: Record,
+    tell: Callable[[str], None],
+    after_round: Callable[[], None] = lambda: None,
+) -> None:
     """Do all rounds and fill the record.
 
     What fails is recorded and passed over: one peer's trouble does not cost the others their figures.
 
     :param folder: an empty one, for what the contenders write
     :param tell: gets a line for people after each step
+    :param after_round: called when a round is over, to put the record by
     """
     for number in range(1, plan.rounds + 1):
         order = rotated(plan.contenders, number - 1)
@@ -60,6 +68,7 @@ def play(plan: Plan, upstream: Upstream, folder: Path, record: Record, tell: Cal
             for piece in plan.work:
                 for entrant in entrants:
                     entrant.do(piece)
+        after_round()
 
 
 class _Round:

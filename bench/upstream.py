@@ -15,7 +15,16 @@ from attrs import frozen
 
 from bench.program import find_program, running, wait_for_port
 
-__all__ = ["ANSWER_BYTES", "Upstream", "large_folder", "nginx", "nginx_configuration", "write_bulk_file"]
+__all__ = [
+    "ANSWER_BYTES",
+    "MIB",
+    "Upstream",
+    "large_folder",
+    "nginx",
+    "nginx_configuration",
+    "user_line",
+    "write_bulk_file",
+]
 
 MIB = 1024 * 1024
 ANSWER_BYTES = 200
@@ -102,14 +111,15 @@ def nginx(port: int, folder: Path, large: Path, size_mib: int) -> Iterator[Upstr
     write_bulk_file(bulk_file, size_mib)
     uploads.mkdir()
     configuration = folder / "nginx.conf"
-    configuration.write_text(nginx_configuration(port, folder, large, _user_line()))
+    configuration.write_text(nginx_configuration(port, folder, large, user_line()))
     command = [find_program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
     with running("nginx", command, folder) as program:
         wait_for_port(port, program)
         yield Upstream(port, uploads, bulk_file)
 
 
-def _user_line() -> str:
+def user_line() -> str:
+    """The ``user`` line of a configuration file, or nothing."""
     # As root nginx would drop to an account that may not read our folders, and warns about the line in any other case.
     if os.geteuid() != 0:
         return ""

@@ -16,7 +16,14 @@ from pathlib import Path
 import attrs
 
 from bench.command import allow_many_descriptors
-from bench.contenders.egtunnel import CHECKOUT, EGTUNNELS, EGTUNNELS_TLS, Egtunnel
+from bench.contenders.egtunnel import (
+    CHECKOUT,
+    EGTUNNELS,
+    EGTUNNELS_HTTPS,
+    EGTUNNELS_TLS,
+    EGTUNNELS_WSS,
+    Egtunnel,
+)
 from bench.errors import BenchError
 from bench.figures import summarise
 from bench.metrics import METRICS
@@ -29,7 +36,9 @@ from bench.work.base import Scale
 
 __all__ = ["main", "variants"]
 
-KINDS = {kind.name.removeprefix("egtunnel-"): kind for kind in (*EGTUNNELS, *EGTUNNELS_TLS)}
+KINDS = {
+    kind.name.removeprefix("egtunnel-"): kind for kind in (*EGTUNNELS, *EGTUNNELS_TLS, *EGTUNNELS_WSS, *EGTUNNELS_HTTPS)
+}
 
 
 def variants(given: argparse.Namespace) -> list[Egtunnel]:

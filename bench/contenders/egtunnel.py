@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from attrs import frozen
@@ -17,7 +17,17 @@ from bench.program import Program, find_program, running, wait_for_file, wait_fo
 from bench.site import Site
 from bench.version import first_line
 
-__all__ = ["EGTUNNELS", "EGTUNNELS_TLS", "EGTUNNELS_WSS", "Egtunnel", "Places", "twistd"]
+__all__ = [
+    "CHECKOUT",
+    "EGTUNNELS",
+    "EGTUNNELS_HTTPS",
+    "EGTUNNELS_TLS",
+    "EGTUNNELS_WSS",
+    "Egtunnel",
+    "Places",
+    "daemon",
+    "twistd",
+]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "bench"
@@ -75,8 +85,9 @@ class Egtunnel:
     """A relay and a client of their own, with defaults but for ports and folders.
 
     :ivar tcp: a TCP tunnel (bytes, whatever they mean) or an HTTP tunnel (the relay reads and routes every request)
-    :ivar encrypts: the link is wss://, and visitors of an HTTP tunnel come by https://; without it is ws://, as the
-        defaults give on one machine
+    :ivar encrypts: the link goes over TLS, its certificate verified; without it is ws://, as the defaults give on one
+        machine. Visitors come without TLS all the same, as they do to ``ssh -R``.
+    :ivar https: visitors come by https:// besides
     :ivar link: the value of the client's ``--link``; without it there is a bare link over TLS
     :ivar against: the contender that does the same without TLS
     :ivar more: options that both daemons get besides
@@ -88,6 +99,7 @@ class Egtunnel:
     encrypts: bool = False
     against: str = ""
     link: str = ""
+    https: bool = False
     more: tuple[str, ...] = ()
     checkout: Path = CHECKOUT
 
@@ -103,8 +115,11 @@ class Egtunnel:
         tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
         # All visitors of a benchmark come from one address.
         limits = ["--max-per-address", "20000", "--max-handshake-rate", "20000"]
-        tls = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)] if self.encrypts else []
-        return ["--port", str(places.port), "--tcp-ports", tcp_ports, "--state", str(places.relay_state), *limits, *tls]
+        files = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)]
+        tls = [*files, "--plain-http", "redirect" if self.https else "serve"] if self.encrypts else []
+        log = [] if self.tcp else ["--access-log", str(places.folder / "access.log")]
+        ports = ["--port", str(places.port), "--tcp-ports", tcp_ports]
+        return [*ports, "--state", str(places.relay_state), *limits, *log, *tls]
 
     def client_options(self, places: Places) -> list[str]:
         """The options of egclient; the token comes from the file that the relay made."""
@@ -120,7 +135,7 @@ class Egtunnel:
         """Where visitors go."""
         if self.tcp:
             return Site(places.tcp_port, f"127.0.0.1:{places.tcp_port}")
-        authority = places.certificate if self.encrypts else None
+        authority = places.certificate if self.https else None
         return Site(places.port, f"{NAME}.localhost:{places.port}", speaks_http=True, authority=authority)
 
     @contextmanager
@@ -135,12 +150,8 @@ class Egtunnel:
                 client.wait_for_line(r"\S+://\S+ -> \S+")
                 yield Running(self.site(places), (relay,), (client,))
 
-    @contextmanager
-    def _daemon(self, name: str, options: list[str], folder: Path) -> Iterator[Program]:
-        command = [twistd(), "-n", name, *options, *self.more]
-        surroundings = {"PYTHONPATH": str(self.checkout), "PYTHONUNBUFFERED": "1"}
-        with running(name, command, folder, surroundings) as program:
-            yield program
+    def _daemon(self, name: str, options: list[str], folder: Path) -> AbstractContextManager[Program]:
+        return daemon(name, [*options, *self.more], folder, self.checkout)
 
 
 EGTUNNELS: tuple[Egtunnel, ...] = (
@@ -150,12 +161,16 @@ EGTUNNELS: tuple[Egtunnel, ...] = (
 EGTUNNELS_TLS: tuple[Egtunnel, ...] = tuple(
     Egtunnel(f"{plain.name}-tls", plain.tcp, encrypts=True, against=plain.name) for plain in EGTUNNELS
 )
-"""The same over TLS, taken part in with ``--tls`` or by name."""
+"""The same with a bare link over TLS, taken part in with ``--tls`` or by name."""
 EGTUNNELS_WSS: tuple[Egtunnel, ...] = tuple(
     Egtunnel(f"{plain.name}-wss", plain.tcp, encrypts=True, against=f"{plain.name}-tls", link="websocket")
     for plain in EGTUNNELS
 )
 """The same with a WebSocket on TLS, taken part in by name: what a bare link is measured against."""
+EGTUNNELS_HTTPS: tuple[Egtunnel, ...] = (
+    Egtunnel("egtunnel-https", tcp=False, encrypts=True, against="egtunnel-http-tls", https=True),
+)
+"""With visitors by https://, too, taken part in by name: what their TLS costs the relay."""
 
 
 def twistd() -> str:
@@ -168,3 +183,11 @@ def twistd() -> str:
     if found is None:
         raise MissingProgram("twistd is not installed; run: make venv, then .venv/bin/python -m bench")
     return found
+
+
+@contextmanager
+def daemon(name: str, options: list[str], folder: Path, checkout: Path = CHECKOUT) -> Iterator[Program]:
+    """One of the two daemons, while the block runs."""
+    command = [twistd(), "-n", name, *options]
+    with running(name, command, folder, {"PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1"}) as program:
+        yield program

@@ -59,6 +59,7 @@ class Pair:
     """A peer, told by data and one function that makes its command lines.
 
     :ivar control: its control port where that cannot be chosen, else ``None``
+    :ivar version_pattern: which line of the answer to ``version_command`` tells; by default the first
     """
 
     name: str
@@ -67,9 +68,10 @@ class Pair:
     version_command: tuple[str, ...]
     launch: Callable[[Setting], Launch]
     control: int | None = None
+    version_pattern: str = ""
 
     def version(self) -> str:
-        return first_line(*self.version_command)
+        return first_line(*self.version_command, pattern=self.version_pattern)
 
     @contextmanager
     def run(self, ground: Ground) -> Iterator[Running]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.metrics import CONNECTION_COUNTS
+from bench.metrics import CONNECTION_COUNTS, DOWNLOAD_COUNTS
 from bench.work.base import Work
 from bench.work.bulk import Download, Upload
 from bench.work.idle import IdleMemory
@@ -17,7 +17,7 @@ WORK: tuple[Work, ...] = (
     *(Requests(count) for count in CONNECTION_COUNTS),
     NewConnections(),
     Latency(),
-    LatencyLoaded(),
+    *(LatencyLoaded(count) for count in DOWNLOAD_COUNTS),
     Download(),
     Upload(),
 )

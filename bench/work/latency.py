@@ -24,7 +24,6 @@ from bench.work.visitor import Visitor
 
 __all__ = ["Latency", "LatencyLoaded", "latencies"]
 
-DOWNLOADS = 4
 SETTLE_SECONDS = 0.5
 LIMIT_SECONDS = 20.0
 LEAST_SAMPLES = 50
@@ -60,28 +59,33 @@ class Latency:
 
 @frozen
 class LatencyLoaded:
-    """Small requests while DOWNLOADS visitors download without pause, as fast as they can; their rate is told too."""
+    """Small requests while so many visitors download without pause, as fast as they can; their rate is told too."""
 
-    name: str = "latency-loaded"
+    downloads: int
+
+    @property
+    def name(self) -> str:
+        return f"latency-loaded-{self.downloads}"
 
     def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
-        with _downloads(running.site) as programs:
+        with _downloads(running.site, self.downloads) as programs:
             time.sleep(SETTLE_SECONDS)
             begin, before = time.monotonic(), _moved(programs)
             found = latencies(running.site, scale.latency_samples)
             rate = (_moved(programs) - before) / (time.monotonic() - begin) / 1e6
         if rate <= 0:
             raise WorkFailed("the downloads beside it stood still")
-        return {"loaded_p50": percentile(found, 0.5), "loaded_p99": percentile(found, 0.99), "loaded_bulk": rate}
+        key = f"loaded_{self.downloads}"
+        return {f"{key}_p50": percentile(found, 0.5), f"{key}_p99": percentile(found, 0.99), f"{key}_bulk": rate}
 
 
 @contextmanager
-def _downloads(site: Site) -> Iterator[list[Program]]:
+def _downloads(site: Site, count: int) -> Iterator[list[Program]]:
     # One curl fetches the file over and over on its one connection, until it is ended.
     command = curl(site, site.url("/bulk?[1-1000000]"))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="egtunnel-bench-")))
-        yield [stack.enter_context(started(f"curl-{n}", command, folder)) for n in range(DOWNLOADS)]
+        yield [stack.enter_context(started(f"curl-{n}", command, folder)) for n in range(count)]
 
 
 def _moved(programs: list[Program]) -> int:

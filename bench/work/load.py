@@ -15,7 +15,7 @@ from bench.upstream import Upstream
 from bench.usage import cpu_seconds
 from bench.work.base import Scale
 
-__all__ = ["LoadResult", "NewConnections", "Requests", "parse_wrk", "wrk_command"]
+__all__ = ["LoadResult", "NewConnections", "Requests", "load", "parse_wrk", "wrk_command"]
 
 EXTRA_SECONDS = 30.0
 TOLERATED_FAULTS = 0.001
@@ -57,7 +57,11 @@ def wrk_command(site: Site, connections: int, seconds: int, *headers: str) -> li
     return [*command, site.url()]
 
 
-def _load(site: Site, connections: int, seconds: int, *headers: str) -> LoadResult:
+def load(site: Site, connections: int, seconds: int, *headers: str) -> LoadResult:
+    """Run wrk against a site.
+
+    :raises WorkFailed: it failed, or more than TOLERATED_FAULTS of the answers did
+    """
     command = wrk_command(site, connections, seconds, *headers)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + EXTRA_SECONDS, check=False)
@@ -84,7 +88,7 @@ class Requests:
     def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
         pids = [*running.relay_pids, *running.client_pids]
         before = cpu_seconds(pids)
-        result = _load(running.site, self.connections, scale.seconds)
+        result = load(running.site, self.connections, scale.seconds)
         figures = {f"requests_{self.connections}": result.rate}
         if pids:
             figures[f"cpu_{self.connections}"] = (cpu_seconds(pids) - before) * 1e6 / result.requests
@@ -99,5 +103,5 @@ class NewConnections:
     name: str = "connections"
 
     def run(self, running: Running, upstream: Upstream, scale: Scale) -> dict[str, float]:
-        result = _load(running.site, self.connections, scale.seconds, "Connection: close")
+        result = load(running.site, self.connections, scale.seconds, "Connection: close")
         return {"new_connections": result.rate}

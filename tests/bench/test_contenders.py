@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import stat
 import tomllib
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bench.command import able
 from bench.contenders import BAR, CONTENDERS
 from bench.contenders.base import Ground
 from bench.contenders.direct import Direct
-from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_TLS, Egtunnel, Places
+from bench.contenders.egtunnel import EGTUNNELS, EGTUNNELS_HTTPS, EGTUNNELS_TLS, Egtunnel, Places
+from bench.contenders.nginx import proxy_configuration
 from bench.contenders.openssh import server_configuration
 from bench.contenders.pair import Pair, Setting
-from bench.contenders.peers import PEERS, frp, pagekite, rathole
+from bench.contenders.peers import PEERS, frp, frp_plain, pagekite, rathole, rathole_noise
 from bench.ports import Ports
 from bench.upstream import ANSWER_BYTES, nginx_configuration
 
@@ -60,6 +64,8 @@ def test_frp_is_told_ports_and_token_on_both_sides(setting: Setting) -> None:
     frp(setting)
     server, client = toml(setting, "frps.toml"), toml(setting, "frpc.toml")
     assert server["bindPort"] == client["serverPort"] == 7000
+    assert server["transport"] == {"tls": {"force": True}}
+    assert client["transport"] == {"tls": {"enable": True}}
     assert server["auth"] == client["auth"] == {"method": "token", "token": SECRET}
     proxy = {"name": "bench", "type": "tcp", "localIP": "127.0.0.1", "localPort": 8080, "remotePort": 9000}
     assert client["proxies"] == [proxy]
@@ -79,6 +85,42 @@ def test_rathole_is_told_ports_and_token_on_both_sides(setting: Setting) -> None
         "default_token": SECRET,
         "services": {"bench": {"local_addr": "127.0.0.1:8080"}},
     }
+
+
+def test_peers_with_plain_links_are_told_so(setting: Setting) -> None:
+    """Each beside the same with encryption, in the same run."""
+    frp_plain(setting)
+    assert toml(setting, "frpc.toml")["transport"] == {"tls": {"enable": False}}
+    encrypts = {peer.name: peer.encrypts for peer in PEERS}
+    assert (encrypts["frp"], encrypts["frp-plain"]) == (True, False)
+    assert (encrypts["rathole-noise"], encrypts["rathole"]) == (True, False)
+
+
+def test_ratholes_client_knows_the_key_of_its_server(setting: Setting) -> None:
+    """Noise with a public key that belongs to the server's private one."""
+    rathole_noise(setting)
+    server: Any = toml(setting, "server.toml")["server"]
+    client: Any = toml(setting, "client.toml")["client"]
+    assert server["transport"]["type"] == client["transport"]["type"] == "noise"
+    private = b64decode(server["transport"]["noise"]["local_private_key"])
+    public = b64decode(client["transport"]["noise"]["remote_public_key"])
+    assert X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() == public
+
+
+def test_the_proxy_beside_us_keeps_its_connections(tmp_path: Path) -> None:
+    """It is to be as cheap as it can be: nobody is helped by a weak measure."""
+    text = proxy_configuration(9000, 8080, tmp_path, "")
+    assert "server 127.0.0.1:8080; keepalive 512;" in text
+    assert 'proxy_set_header Connection "";' in text
+    assert "listen 127.0.0.1:9000 " in text
+    assert "access_log off;" in text
+
+
+def test_http_tunnels_are_measured_with_their_access_log(tmp_path: Path) -> None:
+    """TCP tunnels have none."""
+    places = Places(7070, 20001, 8080, tmp_path)
+    for contender in (*EGTUNNELS, *EGTUNNELS_TLS):
+        assert ("--access-log" in contender.relay_options(places)) is not contender.tcp
 
 
 def test_pagekites_secret_holds_no_blank(setting: Setting) -> None:
@@ -109,17 +151,21 @@ def test_visitors_of_an_http_tunnel_name_its_host(tmp_path: Path) -> None:
 
 
 def test_egtunnel_over_tls_differs_by_its_certificate_alone(tmp_path: Path) -> None:
-    """The relay has one for its names, the client and the visitors believe it and nothing else."""
+    """The relay has one for its names, the client believes it and nothing else; visitors come as to ssh, or by https."""
     places = Places(7070, 20001, 8080, tmp_path)
     files = (str(places.certificate), str(places.key))
     for contender in EGTUNNELS_TLS:
         plain = next(egtunnel for egtunnel in EGTUNNELS if egtunnel.name == contender.against)
         relay = contender.relay_options(places)
-        assert relay == [*plain.relay_options(places), "--tls-cert", files[0], "--tls-key", files[1]]
+        tls = ["--tls-cert", files[0], "--tls-key", files[1], "--plain-http", "serve"]
+        assert relay == [*plain.relay_options(places), *tls]
         client = [option.replace("wss://", "ws://") for option in contender.client_options(places)]
         assert [option for option in client if option not in ("--ca", files[0])] == plain.client_options(places)
         assert client[client.index("--ca") + 1] == files[0]
-        assert contender.site(places).url().startswith("http://" if contender.tcp else "https://localhost:7070/")
+        assert contender.site(places).url().startswith("http://")
+    (https,) = EGTUNNELS_HTTPS
+    assert https.site(places).url().startswith("https://localhost:7070/")
+    assert https.relay_options(places)[-2:] == ["--plain-http", "redirect"]
     places.make_certificate()
     names = x509.load_pem_x509_certificate(places.certificate.read_bytes()).extensions
     found = names.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
