@@ -1,0 +1,415 @@
+"""The composition root of a relay with workers: what there is once, however many processes serve it.
+
+The state folder and the ledger of names, the ports, the claims of all clients, and the workers. No visitor and no
+client is connected to this process.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from egtunnel.errors import ConfigurationError, EgtunnelError
+from egtunnel.relay.entrance import Entrance
+from egtunnel.relay.handover import Handover, Sockets
+from egtunnel.relay.inherited import Inherited
+from egtunnel.relay.introduction import introduce
+from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.reservations import Place, Reservations
+from egtunnel.relay.settings import RelaySettings, applicable
+from egtunnel.relay.state import Ledger, State, read_token
+from egtunnel.relay.takeover import Takeover
+from egtunnel.relay.tokens import Tokens
+from egtunnel.relay.waiting import WaitingRoom
+from egtunnel.relay.workers.bulletin import Bulletin
+from egtunnel.relay.workers.crew import Crew, Launch
+from egtunnel.relay.workers.ports import Assignments, KeptPorts
+from egtunnel.relay.workers.registry import DistantSession, Registry, SharedTable, words_of
+from egtunnel.relay.workers.wire import Words
+from egtunnel.session.messages import Message
+from egtunnel.signals import Signals
+
+__all__ = ["Supervisor"]
+
+LOOK = 1.0
+"""Seconds between two looks at the workers."""
+MOMENT = 0.5
+"""Seconds in which workers without visitors end."""
+PATIENCE = 10.0
+"""Seconds that workers have to end after their grace."""
+
+
+class Supervisor(MultiService):
+    """A relay of several processes, as far as twistd and the person who runs it see.
+
+    The parameters are those of ``relay.service.Relay``; ``launch`` says how workers are started.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: RelaySettings,
+        launch: Launch,
+        *,
+        say: Callable[[str], None],
+        on_fatal: Callable[[EgtunnelError], None],
+        on_left: Callable[[], None],
+        inherited: Inherited,
+        signals: Signals,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._reactor = reactor
+        self._say = say
+        self._on_fatal = on_fatal
+        self._on_left = on_left
+        self._signals = signals
+        self._inherited = inherited
+        self._failed = self._opened = self._left = False
+        self._loads: dict[int, Words] = {}
+        self._tokens: Tokens | None = None
+        self._make_names()
+        self._make_ports()
+        self._make_workers(launch)
+
+    def _make_names(self) -> None:
+        settings, limits, reactor = self.settings, self.settings.limits, self._reactor
+        self._state = State(settings.state, self._say)
+        reservations = Reservations(limits.reservations)
+        self._ledger = Ledger(settings.state / "names.json", reservations, reactor, time.time, self._say)
+        room = WaitingRoom(reactor, limits.waiting)  # of nobody: visitors wait at the workers
+        self.table = SharedTable(reservations, room, reactor.seconds, self._ledger.changed, limits=limits.servers)
+        self.registry = Registry(
+            self.table, settings.addresses, limits.claims, answer=self._answer, end=self._supersede
+        )
+        self._expiry = LoopingCall(self._expire)
+        self._expiry.clock = reactor
+
+    def _make_ports(self) -> None:
+        settings, limits, reactor = self.settings, self.settings.limits, self._reactor
+        self._tcp = KeptPorts(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
+        self._tcp.setServiceParent(self)
+        self.table.observers.append(self._tcp)
+        self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
+        # Serves nobody: it finds what is wrong with the files before any worker does.
+        self._rehearsal = Entrance(reactor, settings, self.table, _Nobody(), say=_nothing, wall=time.time)
+        self._takeover = Takeover(settings.state) if settings.takeover else None
+        self._handover = Handover(reactor, settings.state, freeze=self._freeze, thaw=self._thaw, left=self._leave)
+
+    def _make_workers(self, launch: Launch) -> None:
+        self.crew = Crew(
+            self._reactor,
+            self.settings.workers,
+            launch,
+            received=self._received,
+            lost=self._lost,
+            failed=lambda: self._fail(ConfigurationError("a worker could not begin")),
+            say=self._say,
+        )
+        self._bulletin = Bulletin(self.crew.tell)
+        self._assignments = Assignments(self._tcp, lambda: self._bulletin.seen, self.crew.tell)
+        self._watch = LoopingCall(self._look)
+        self._watch.clock = self._reactor
+
+    # -- the service
+
+    def privilegedStartService(self) -> None:
+        """Listen, as long as we may use a port below 1024."""
+        super().privilegedStartService()
+        self._attempt(self._listen)
+
+    def startService(self) -> None:
+        """Read what is kept and start the workers; they let clients in."""
+        super().startService()
+        self._attempt(self._open)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            step()
+        except ConfigurationError as error:
+            self._fail(error)
+
+    def _fail(self, error: EgtunnelError) -> None:
+        if not self._failed:
+            self._failed = True
+            self._on_fatal(error)
+
+    def _listen(self) -> None:
+        self._rehearsal.load()
+        if self._takeover is not None and not self._listeners.open:
+            theirs = self._takeover.begin()
+            if theirs is None:
+                self._say(f"no relay runs with the state folder {self.settings.state}: nothing is taken over")
+            else:
+                self._inherited.ports.update(theirs.ports)
+                self._inherited.tunnels.update(theirs.tunnels)
+        if not self._listeners.open:
+            self._listeners.listen(_Nobody())
+            for port in self._own_ports():
+                port.stopReading()
+
+    def _open(self) -> None:
+        self._listen()
+        self._state.hold()
+        self._tokens = self._read_tokens()
+        self._ledger.load()
+        self.table.restore()
+        self._inherited.close()
+        self._expiry.start(self.settings.limits.expiry, now=False)
+        self.crew.start()
+        self._watch.start(LOOK, now=False)
+
+    def _read_tokens(self) -> Tokens:
+        file = self.settings.token_file
+        return Tokens([read_token(file) if file else self._state.token()])
+
+    def _own_ports(self) -> list[Any]:
+        return list(self._listeners.open.values())
+
+    def stopService(self) -> Deferred[Any]:
+        """Have the workers let visitors finish within the grace, then write down who owns what."""
+        self._handover.close()
+        if self._left:
+            self.crew.kill()
+        ended = self._workers_end() if self.crew.pids() else succeed(None)
+        closing = self._listeners.close()
+        self._tcp.stop_listening()
+        return ended.addCallback(lambda _: self._end()).addCallback(lambda _: closing)
+
+    def _workers_end(self) -> Deferred[None]:
+        grace = self.settings.limits.grace if self._opened else 0.0
+        why = "the relay is shutting down"
+        if grace:
+            self.crew.tell_all({"type": "depart", "why": why, "grace": grace, "hurry": True})
+            self._signals.on(lambda: self.crew.tell_all({"type": "finish"}), SIGTERM, SIGINT)
+        else:
+            self.crew.tell_all({"type": "finish"})
+        calls = [
+            self._reactor.callLater(grace + PATIENCE, self.crew.kill),
+            self._reactor.callLater(MOMENT, self._say_what_lasts, grace),
+        ]
+
+        def ended(_: None) -> None:
+            for call in calls:
+                if call.active():
+                    call.cancel()
+
+        return self.crew.over().addCallback(ended)
+
+    def _say_what_lasts(self, grace: float) -> None:
+        if grace and not self._left:
+            self._say(f"egrelay is stopping: {self._visitors()} connections may go on for {grace:g} s")
+
+    def _end(self) -> Deferred[Any]:
+        for call in (self._expiry, self._watch):
+            if call.running:
+                call.stop()
+        self._rehearsal.stop()
+        self._ledger.close()
+        self._state.release()
+        return maybeDeferred(super().stopService)
+
+    # -- what workers say
+
+    def _received(self, worker: int, words: Words) -> None:
+        kind = words.pop("type")
+        self._DO[kind](self, worker, **words)
+        self._publish()
+
+    def _hello(self, worker: int) -> None:
+        """A worker is there: it hears all that holds, and takes visitors."""
+        for other in self._bulletin.seen:
+            self._introduce(worker, other)
+        for row in self.table.rows():
+            self.crew.tell(worker, {"type": "row", **row.to_words()})
+        for session in self.registry.offline():
+            self.crew.tell(worker, _heard(session))
+        self._bulletin.join(worker)
+        ports = self._listeners.open
+        self.crew.tell(worker, {"type": "begin", "ports": list(ports)}, list(ports.values()))
+        for row in self.table.rows():
+            if row.place.kind == "port":
+                self._assignments.assign(int(row.place.value), row)
+        if len(self._bulletin.seen) == self.crew.count and not self._opened:
+            self._begun()
+
+    def _introduce(self, one: int, other: int) -> None:
+        """Give two workers their ways to each other."""
+        streams = socket.socketpair()
+        passes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for number, about, stream, passing in zip((one, other), (other, one), streams, passes, strict=True):
+            self.crew.tell(number, {"type": "peer", "worker": about}, [stream, passing])
+            stream.close()
+            passing.close()
+
+    def _begun(self) -> None:
+        """All workers are there."""
+        self._opened = self.crew.begun = True
+        self._handover.listen()
+        if self._takeover is not None:
+            self._takeover.ready()
+        for line in introduce(self.settings, self._listeners.where()):
+            self._say(line)
+
+    def _joined(self, worker: int, session: str, token: str, client: str) -> None:
+        self.registry.joined(worker, session, token, client)
+
+    def _said(self, worker: int, session: str, message: str) -> None:
+        self.registry.said(worker, session, message)
+
+    def _heard(self, worker: int, session: str, heard: bool) -> None:
+        known = self.registry.moved(worker, session, heard)
+        if known is not None:
+            self._bulletin.post(_heard(known))
+
+    def _session_over(self, worker: int, session: str) -> None:
+        known = self.registry.sessions.get((worker, session))
+        self.registry.over(worker, session)
+        if known is not None and not known.online:
+            self._bulletin.post({**_heard(known), "heard": True})  # nobody has to remember it
+
+    def _saw(self, worker: int, turn: int) -> None:
+        self._bulletin.saw(worker, turn)
+
+    def _load(self, worker: int, **load: Any) -> None:
+        self._loads[worker] = load
+
+    def _lost(self, worker: int) -> None:
+        """A worker has died: its clients come back to the others."""
+        self._bulletin.leave(worker)
+        self._loads.pop(worker, None)
+        self.registry.lost(worker)
+        self._bulletin.post({"type": "parted", "worker": worker})
+        for port in self._assignments.lost(worker):
+            self.table.changed[Place("port", str(port))] = None
+        self._publish()
+
+    # -- what workers are told
+
+    def _answer(self, session: DistantSession, message: Message) -> None:
+        """A client hears it when every worker knows what it says."""
+        self._publish()
+        words = {"type": "answer", "session": session.id, "message": words_of(message)}
+        self._bulletin.after(lambda: self.crew.tell(session.worker, words))
+
+    def _supersede(self, session: DistantSession) -> None:
+        self.crew.tell(session.worker, {"type": "supersede", "session": session.id})
+
+    def _publish(self) -> None:
+        """Tell what has changed."""
+        changed, self.table.changed = self.table.changed, {}
+        for place in changed:
+            row = self.table.row(place)
+            if row is None:
+                self._bulletin.post({"type": "gone", "place": [place.kind, place.value]})
+            else:
+                self._bulletin.post({"type": "row", **row.to_words()})
+            if place.kind == "port":
+                self._assignments.assign(int(place.value), row)
+
+    def _expire(self) -> None:
+        self.table.expire()
+        self._publish()
+
+    def _look(self) -> None:
+        """Workers hear how busy the others are; one that is silent is replaced."""
+        loads = [(worker, *load.values()) for worker, load in self._loads.items()]
+        self.crew.tell_all({"type": "loads", "loads": loads})
+        self.crew.look()
+
+    def _visitors(self) -> int:
+        return sum(load["visitors"] for load in self._loads.values())
+
+    # -- other settings while we run
+
+    def change(self, settings: RelaySettings) -> None:
+        """As ``Relay.change``; what is wrong is found here, before the workers read the same.
+
+        Raises ConfigurationError, and nothing has changed.
+        """
+        if self._tokens is None or not self._opened:
+            raise ConfigurationError("the relay is not open")
+        earlier, self.settings = self.settings, applicable(self.settings, settings)
+        try:
+            tokens = self._read_tokens()
+            prepared = self._rehearsal.prepare(self.settings)
+        except ConfigurationError:
+            self.settings = earlier
+            raise
+        tokens.replace(self._tokens)
+        self._tokens = tokens
+        self._ledger.renamed = tokens.renamed
+        self.registry.renamed = {own: known for known, own in tokens.renamed.items()}
+        self._ledger.changed()
+        self._rehearsal.change(self.settings, prepared)
+        self.table.reservations.limits = self.settings.limits.reservations
+        self.crew.tell_all({"type": "reload"})
+
+    # -- another relay takes over
+
+    def _freeze(self) -> Sockets:
+        sockets = self._listeners.open, self._tcp.ports
+        for port in (*sockets[0].values(), *sockets[1].values()):
+            let_be: Any = port
+            let_be._shouldShutdown = False  # the socket is the other relay's, too
+        self.crew.tell_all({"type": "pause", "paused": True})
+        self._ledger.close()
+        self._state.release()
+        return sockets
+
+    def _thaw(self) -> None:
+        self.log.warn("a relay that was to take over did not begin; going on")
+        try:
+            self._state.hold()
+        except ConfigurationError as error:
+            self.log.error("{text}", text=error.text)
+        self._ledger.thaw()
+        self.crew.tell_all({"type": "pause", "paused": False})
+
+    def _leave(self) -> None:
+        self._left = True
+        if self._expiry.running:
+            self._expiry.stop()
+        self._tcp.stop_listening()
+        self._listeners.close()
+        self._say(f"another relay has taken over; {self._visitors()} connections stay here until they end")
+        grace = self.settings.limits.upgrade_grace
+        self.crew.tell_all({"type": "depart", "why": "a new relay takes over", "grace": grace, "hurry": False})
+        self.crew.over().addCallback(lambda _: self._on_left())
+
+    _DO: dict[str, Callable[..., None]] = {  # noqa: RUF012
+        "hello": _hello,
+        "joined": _joined,
+        "said": _said,
+        "heard": _heard,
+        "over": _session_over,
+        "saw": _saw,
+        "load": _load,
+    }
+
+
+class _Nobody(ServerFactory):
+    """Whose connections never come here."""
+
+    noisy = False
+
+
+def _heard(session: DistantSession) -> Words:
+    return {"type": "heard", "worker": session.worker, "session": session.id, "heard": session.online}
+
+
+def _nothing(line: str) -> None:
+    """What workers say is enough."""
