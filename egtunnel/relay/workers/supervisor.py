@@ -6,7 +6,6 @@ client is connected to this process.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from signal import SIGINT, SIGTERM
@@ -24,18 +23,16 @@ from egtunnel.relay.handover import Handover, Sockets
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.introduction import introduce
 from egtunnel.relay.listeners import Listeners
-from egtunnel.relay.reservations import Place, Reservations
+from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.settings import RelaySettings, applicable
 from egtunnel.relay.state import Ledger, State, read_token
 from egtunnel.relay.takeover import Takeover
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.waiting import WaitingRoom
-from egtunnel.relay.workers.bulletin import Bulletin
+from egtunnel.relay.workers.board import Board
 from egtunnel.relay.workers.crew import Crew, Launch
-from egtunnel.relay.workers.ports import Assignments, KeptPorts
-from egtunnel.relay.workers.registry import DistantSession, Registry, SharedTable, words_of
-from egtunnel.relay.workers.wire import Words
-from egtunnel.session.messages import Message
+from egtunnel.relay.workers.ports import KeptPorts
+from egtunnel.relay.workers.registry import SharedTable
 from egtunnel.signals import Signals
 
 __all__ = ["Supervisor"]
@@ -77,7 +74,6 @@ class Supervisor(MultiService):
         self._signals = signals
         self._inherited = inherited
         self._failed = self._opened = self._left = False
-        self._loads: dict[int, Words] = {}
         self._tokens: Tokens | None = None
         self._make_names()
         self._make_ports()
@@ -90,11 +86,6 @@ class Supervisor(MultiService):
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, time.time, self._say)
         room = WaitingRoom(reactor, limits.waiting)  # of nobody: visitors wait at the workers
         self.table = SharedTable(reservations, room, reactor.seconds, self._ledger.changed, limits=limits.servers)
-        self.registry = Registry(
-            self.table, settings.addresses, limits.claims, answer=self._answer, end=self._supersede
-        )
-        self._expiry = LoopingCall(self._expire)
-        self._expiry.clock = reactor
 
     def _make_ports(self) -> None:
         settings, limits, reactor = self.settings, self.settings.limits, self._reactor
@@ -108,19 +99,18 @@ class Supervisor(MultiService):
         self._handover = Handover(reactor, settings.state, freeze=self._freeze, thaw=self._thaw, left=self._leave)
 
     def _make_workers(self, launch: Launch) -> None:
-        self.crew = Crew(
+        self.board = board = Board(self.settings, self.table, self._listeners, self._tcp, self._begun)
+        self.crew = board.crew = Crew(
             self._reactor,
             self.settings.workers,
             launch,
-            received=self._received,
-            lost=self._lost,
+            received=board.received,
+            lost=board.lost,
             failed=lambda: self._fail(ConfigurationError("a worker could not begin")),
             say=self._say,
         )
-        self._bulletin = Bulletin(self.crew.tell)
-        self._assignments = Assignments(self._tcp, lambda: self._bulletin.seen, self.crew.tell)
-        self._watch = LoopingCall(self._look)
-        self._watch.clock = self._reactor
+        self._expiry, self._watch = LoopingCall(board.expire), LoopingCall(board.look)
+        self._expiry.clock = self._watch.clock = self._reactor
 
     # -- the service
 
@@ -211,7 +201,7 @@ class Supervisor(MultiService):
 
     def _say_what_lasts(self, grace: float) -> None:
         if grace and not self._left:
-            self._say(f"egrelay is stopping: {self._visitors()} connections may go on for {grace:g} s")
+            self._say(f"egrelay is stopping: {self.board.visitors} connections may go on for {grace:g} s")
 
     def _end(self) -> Deferred[Any]:
         for call in (self._expiry, self._watch):
@@ -222,116 +212,14 @@ class Supervisor(MultiService):
         self._state.release()
         return maybeDeferred(super().stopService)
 
-    # -- what workers say
-
-    def _received(self, worker: int, words: Words) -> None:
-        kind = words.pop("type")
-        self._DO[kind](self, worker, **words)
-        self._publish()
-
-    def _hello(self, worker: int) -> None:
-        """A worker is there: it hears all that holds, and takes visitors."""
-        for other in self._bulletin.seen:
-            self._introduce(worker, other)
-        for row in self.table.rows():
-            self.crew.tell(worker, {"type": "row", **row.to_words()})
-        for session in self.registry.offline():
-            self.crew.tell(worker, _heard(session))
-        self._bulletin.join(worker)
-        ports = self._listeners.open
-        self.crew.tell(worker, {"type": "begin", "ports": list(ports)}, list(ports.values()))
-        for row in self.table.rows():
-            if row.place.kind == "port":
-                self._assignments.assign(int(row.place.value), row)
-        if len(self._bulletin.seen) == self.crew.count and not self._opened:
-            self._begun()
-
-    def _introduce(self, one: int, other: int) -> None:
-        """Give two workers their ways to each other."""
-        streams = socket.socketpair()
-        passes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for number, about, stream, passing in zip((one, other), (other, one), streams, passes, strict=True):
-            self.crew.tell(number, {"type": "peer", "worker": about}, [stream, passing])
-            stream.close()
-            passing.close()
-
     def _begun(self) -> None:
         """All workers are there."""
-        self._opened = self.crew.begun = True
+        self._opened = True
         self._handover.listen()
         if self._takeover is not None:
             self._takeover.ready()
         for line in introduce(self.settings, self._listeners.where()):
             self._say(line)
-
-    def _joined(self, worker: int, session: str, token: str, client: str) -> None:
-        self.registry.joined(worker, session, token, client)
-
-    def _said(self, worker: int, session: str, message: str) -> None:
-        self.registry.said(worker, session, message)
-
-    def _heard(self, worker: int, session: str, heard: bool) -> None:
-        known = self.registry.moved(worker, session, heard)
-        if known is not None:
-            self._bulletin.post(_heard(known))
-
-    def _session_over(self, worker: int, session: str) -> None:
-        known = self.registry.sessions.get((worker, session))
-        self.registry.over(worker, session)
-        if known is not None and not known.online:
-            self._bulletin.post({**_heard(known), "heard": True})  # nobody has to remember it
-
-    def _saw(self, worker: int, turn: int) -> None:
-        self._bulletin.saw(worker, turn)
-
-    def _load(self, worker: int, **load: Any) -> None:
-        self._loads[worker] = load
-
-    def _lost(self, worker: int) -> None:
-        """A worker has died: its clients come back to the others."""
-        self._bulletin.leave(worker)
-        self._loads.pop(worker, None)
-        self.registry.lost(worker)
-        self._bulletin.post({"type": "parted", "worker": worker})
-        for port in self._assignments.lost(worker):
-            self.table.changed[Place("port", str(port))] = None
-        self._publish()
-
-    # -- what workers are told
-
-    def _answer(self, session: DistantSession, message: Message) -> None:
-        """A client hears it when every worker knows what it says."""
-        self._publish()
-        words = {"type": "answer", "session": session.id, "message": words_of(message)}
-        self._bulletin.after(lambda: self.crew.tell(session.worker, words))
-
-    def _supersede(self, session: DistantSession) -> None:
-        self.crew.tell(session.worker, {"type": "supersede", "session": session.id})
-
-    def _publish(self) -> None:
-        """Tell what has changed."""
-        changed, self.table.changed = self.table.changed, {}
-        for place in changed:
-            row = self.table.row(place)
-            if row is None:
-                self._bulletin.post({"type": "gone", "place": [place.kind, place.value]})
-            else:
-                self._bulletin.post({"type": "row", **row.to_words()})
-            if place.kind == "port":
-                self._assignments.assign(int(place.value), row)
-
-    def _expire(self) -> None:
-        self.table.expire()
-        self._publish()
-
-    def _look(self) -> None:
-        """Workers hear how busy the others are; one that is silent is replaced."""
-        loads = [(worker, *load.values()) for worker, load in self._loads.items()]
-        self.crew.tell_all({"type": "loads", "loads": loads})
-        self.crew.look()
-
-    def _visitors(self) -> int:
-        return sum(load["visitors"] for load in self._loads.values())
 
     # -- other settings while we run
 
@@ -352,7 +240,7 @@ class Supervisor(MultiService):
         tokens.replace(self._tokens)
         self._tokens = tokens
         self._ledger.renamed = tokens.renamed
-        self.registry.renamed = {own: known for known, own in tokens.renamed.items()}
+        self.board.registry.renamed = {own: known for known, own in tokens.renamed.items()}
         self._ledger.changed()
         self._rehearsal.change(self.settings, prepared)
         self.table.reservations.limits = self.settings.limits.reservations
@@ -385,30 +273,16 @@ class Supervisor(MultiService):
             self._expiry.stop()
         self._tcp.stop_listening()
         self._listeners.close()
-        self._say(f"another relay has taken over; {self._visitors()} connections stay here until they end")
+        self._say(f"another relay has taken over; {self.board.visitors} connections stay here until they end")
         grace = self.settings.limits.upgrade_grace
         self.crew.tell_all({"type": "depart", "why": "a new relay takes over", "grace": grace, "hurry": False})
         self.crew.over().addCallback(lambda _: self._on_left())
-
-    _DO: dict[str, Callable[..., None]] = {  # noqa: RUF012
-        "hello": _hello,
-        "joined": _joined,
-        "said": _said,
-        "heard": _heard,
-        "over": _session_over,
-        "saw": _saw,
-        "load": _load,
-    }
 
 
 class _Nobody(ServerFactory):
     """Whose connections never come here."""
 
     noisy = False
-
-
-def _heard(session: DistantSession) -> Words:
-    return {"type": "heard", "worker": session.worker, "session": session.id, "heard": session.online}
 
 
 def _nothing(line: str) -> None:
