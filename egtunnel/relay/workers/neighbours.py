@@ -131,19 +131,23 @@ class Neighbours:
 
 
 class Acceptance:
-    """Passes on that a channel was accepted; its end goes the way of its bytes."""
+    """Passes on that a channel was accepted, or was not; what follows goes the way of its bytes."""
 
-    __slots__ = ("_channel",)
+    __slots__ = ("_accepted", "_channel")
 
     def __init__(self, channel: ChannelTransport) -> None:
         self._channel = channel
+        self._accepted = False
 
     def channel_accepted(self) -> None:
         """So is ours."""
+        self._accepted = True
         self._channel.accept()
 
     def channel_reset(self, error: EgtunnelError) -> None:
-        """The protocol there is told."""
+        """At once: the end of the bytes would say that ours was accepted before, and nobody would turn to others."""
+        if not self._accepted:
+            self._channel.reset(error)
 
     def channel_over(self) -> None:
         """The protocol there is told."""

@@ -180,7 +180,7 @@ class Supervisor(MultiService):
         return ended.addCallback(lambda _: self._end()).addCallback(lambda _: closing)
 
     def _workers_end(self) -> Deferred[None]:
-        grace = self.settings.limits.grace if self._opened else 0.0
+        grace = self.settings.limits.grace
         why = "the relay is shutting down"
         if grace:
             self.crew.tell_all({"type": "depart", "why": why, "grace": grace, "hurry": True})
@@ -228,7 +228,7 @@ class Supervisor(MultiService):
 
         Raises ConfigurationError, and nothing has changed.
         """
-        if self._tokens is None or not self._opened:
+        if self._tokens is None:
             raise ConfigurationError("the relay is not open")
         earlier, self.settings = self.settings, applicable(self.settings, settings)
         try:
