@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from egtunnel.relay.listeners import Listeners
@@ -44,7 +44,7 @@ class Board:
         self._begun = begun
         self._loads: dict[int, Words] = {}
         self._bulletin = Bulletin(self._tell)
-        self._assignments = Assignments(tcp, lambda: self._bulletin.seen, lambda *words: self.crew.tell(*words))
+        self._assignments = Assignments(tcp, lambda: self._bulletin.seen, self._tell)
 
     @property
     def visitors(self) -> int:
@@ -107,8 +107,8 @@ class Board:
             stream.close()
             passing.close()
 
-    def _tell(self, worker: int, words: Words) -> None:
-        self.crew.tell(worker, words)
+    def _tell(self, worker: int, words: Words, sockets: Sequence[Any] = ()) -> None:
+        self.crew.tell(worker, words, sockets)
 
     def _joined(self, worker: int, session: str, token: str, client: str) -> None:
         self.registry.joined(worker, session, token, client)
