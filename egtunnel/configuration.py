@@ -153,6 +153,11 @@ class ConfiguredOptions(Options):
         self._arguments: list[str] = []
         self._folder = Path("/")
 
+    @property
+    def command_line(self) -> tuple[list[str], Path]:
+        """The arguments that were read, and the folder in which relative paths begin."""
+        return self._arguments, self._folder
+
     def again(self) -> Self:
         """The same command line beside the environment and the file as they are now. Raises UsageError."""
         fresh = type(self)()

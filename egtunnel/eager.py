@@ -11,13 +11,14 @@ import socket
 from typing import Any
 
 from twisted.internet.tcp import Client, Server
+from twisted.internet.unix import Server as UNIXServer
 
-__all__ = ["BULK", "READ", "tune", "write_now"]
+__all__ = ["BULK", "READ", "let_go", "tune", "write_now"]
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 """Linux and macOS have it."""
 _INTERNET = frozenset({socket.AF_INET, socket.AF_INET6})
-PLAIN = frozenset({Client, Server})
+PLAIN = frozenset({Client, Server, UNIXServer})
 SMALL = 16_384
 """Longer writes are bulk, bytes: they gain more by being sent several at once than by being sent at once."""
 
@@ -70,3 +71,9 @@ def write_now(transport: Any, data: Any, most: int = SMALL) -> None:
         if sent:
             data = data[sent:]
     transport.write(bytes(data))
+
+
+def let_go(transport: Any) -> None:
+    """Close our descriptor of a connection that another process goes on with: the connection itself stays as it is."""
+    transport._shouldShutdown = False
+    transport.loseConnection()

@@ -86,6 +86,12 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session", frozenset({"egtunnel.eager", "egtunnel.errors", "egtunnel.interfaces", "egtunnel.mux"})),
     Layer("egtunnel.relay.service", None),
+    Layer("egtunnel.relay.workers.supervisor", None),
+    Layer("egtunnel.relay.workers.worker", None),
+    Layer(
+        "egtunnel.relay.workers",
+        SEAMS | DAEMON | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
+    ),
     Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),

@@ -52,7 +52,8 @@ With a session it makes a companion of that: one more for the same client, witho
 class Door:
     """Lets clients in: a newer link of the same client takes over at once, unless it asks to stand beside the others.
 
-    ``sessions``: one for each identity, which may have companions.
+    ``sessions``: one for each identity, which may have companions. ``elsewhere``: may take a link away with its hello,
+    if its session is not held here.
     """
 
     log = Logger()
@@ -65,6 +66,7 @@ class Door:
         self.sessions: dict[Owner, Session] = {}
         self.waiting: set[Admission] = set()
         self._welcomes: dict[Session, Welcome] = {}
+        self.elsewhere: Callable[[ILink, Hello, bytes], bool] = lambda link, hello, data: False
         self.tokens = tokens
         self._admitted = admitted
 
@@ -211,7 +213,9 @@ class Admission:
         """The hello, or something else."""
         self._leave()
         try:
-            self._door.admit(self._link, read_hello(data, self._door.limits.size))
+            hello = read_hello(data, self._door.limits.size)
+            if not self._door.elsewhere(self._link, hello, data):
+                self._door.admit(self._link, hello)
         except Refused as error:
             refuse(self._link, error)
         except HandshakeError as error:

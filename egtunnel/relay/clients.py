@@ -16,6 +16,7 @@ from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
+from egtunnel.session.bare import BareLink
 from egtunnel.session.messages import Welcome
 from egtunnel.session.session import Role, Session
 from egtunnel.session.transport import ChannelTransport
@@ -56,6 +57,11 @@ class Clients:
     def uncertified(self, link: ILink) -> None:
         """A link of somebody who should have shown a certificate, and has not."""
         refuse(link, NO_CERTIFICATE)
+
+    def bare_link(self, peer: str, certified: bool) -> BareLink:
+        """The protocol of a link without a WebSocket; ``certified``: it may come in, as far as certificates go."""
+        on_link = self.link if certified else self.uncertified
+        return BareLink(on_link, self.settings.limits.link, self._clock, peer)
 
     def change(self, settings: RelaySettings) -> None:
         """For the sessions that begin from now on."""

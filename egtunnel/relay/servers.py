@@ -11,13 +11,26 @@ from zope.interface import implementer
 from egtunnel.errors import EgtunnelError, LinkLost, UnknownTunnel, UpstreamBroke, UpstreamRefused, UpstreamSlow
 from egtunnel.interfaces import IMovable, IServer, Visitor, subscriber
 from egtunnel.relay.health import Health, ServerLimits
-from egtunnel.session.session import Session
 from egtunnel.session.transport import ChannelTransport
 
-__all__ = ["Dialing", "Opening", "Server", "Servers"]
+__all__ = ["Dialing", "Opening", "Server", "Servers", "Serving"]
 
 FAULTS = (LinkLost, UnknownTunnel, UpstreamBroke, UpstreamRefused, UpstreamSlow)
 """What says something of a server when it comes before the channel was accepted."""
+
+
+class Serving(Protocol):
+    """A session, ours or another worker's: channels can be opened at it."""
+
+    @property
+    def online(self) -> bool:
+        """Whether that could be done now."""
+
+    def least_busy(self) -> Serving:
+        """The session or the companion where the next channel is to be opened."""
+
+    def open(self, metadata: dict[str, Any]) -> ChannelTransport:
+        """Open one. Raises TooManyChannels, or LinkLost when the session is over."""
 
 
 class Dialing(Protocol):
@@ -85,7 +98,7 @@ class Server:
 
     def __init__(
         self,
-        session: Session,
+        session: Serving,
         number: int,
         client: str,
         id: str = "",
@@ -178,11 +191,11 @@ class Servers:
     def __len__(self) -> int:
         return len(self._servers)
 
-    def add(self, session: Session, number: int, client: str, id: str) -> None:
+    def add(self, session: Serving, number: int, client: str, id: str) -> None:
         """One more serves from now on."""
         self._servers.append(Server(session, number, client, id, self._now, self.limits))
 
-    def find(self, session: Session, number: int) -> Server | None:
+    def find(self, session: Serving, number: int) -> Server | None:
         """The server that this session is under this number."""
         return next((each for each in self._servers if each.session is session and each.number == number), None)
 

@@ -7,22 +7,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from egtunnel.configuration import default_state
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.ingress.tcp import TCPIngress
-from egtunnel.relay.addresses import is_local, is_loopback
 from egtunnel.relay.admission import Door
 from egtunnel.relay.clients import Clients
 from egtunnel.relay.departure import Departure
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover
 from egtunnel.relay.inherited import Inherited
+from egtunnel.relay.introduction import introduce
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.settings import RelaySettings, applicable
@@ -31,7 +29,6 @@ from egtunnel.relay.takeover import Takeover
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.relay.waiting import WaitingRoom
-from egtunnel.session.bare import BareLink
 from egtunnel.session.websocket import link_server_factory
 from egtunnel.signals import Signals
 
@@ -87,7 +84,7 @@ class Relay(MultiService):
         self.tunnels.observers.append(self._tcp)
         self.clients = Clients(reactor, settings, self.tunnels, random_text)
         links = link_server_factory(self.clients.link, limits.link, reactor)
-        self.entrance = Entrance(reactor, settings, self.tunnels, links, self._bare_link, say=say, wall=wall)
+        self.entrance = Entrance(reactor, settings, self.tunnels, links, self.clients.bare_link, say=say, wall=wall)
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         self._takeover = Takeover(settings.state) if settings.takeover else None
         self._departure = Departure(
@@ -148,7 +145,8 @@ class Relay(MultiService):
         self._handover.listen()
         if self._takeover is not None:
             self._takeover.ready()
-        self._introduce()
+        for line in introduce(self.settings, self._listeners.where()):
+            self._say(line)
 
     def _tokens(self, settings: RelaySettings) -> Tokens:
         return Tokens([read_token(settings.token_file) if settings.token_file else self._state.token()])
@@ -188,10 +186,6 @@ class Relay(MultiService):
             self._inherited.ports.update(theirs.ports)
             self._inherited.tunnels.update(theirs.tunnels)
 
-    def _bare_link(self, peer: str, certified: bool) -> BareLink:
-        on_link = self.clients.link if certified else self.clients.uncertified
-        return BareLink(on_link, self.settings.limits.link, self._reactor, peer)
-
     def _leave(self) -> None:
         """Another relay has begun in our place."""
         if self._expiry.running:
@@ -222,18 +216,3 @@ class Relay(MultiService):
         self.clients.change(self.settings)
         self._room.limits = self.settings.limits.waiting
         self.tunnels.reservations.limits = self.settings.limits.reservations
-
-    # -- what a person is told
-
-    def _introduce(self) -> None:
-        settings, addresses = self.settings, self.settings.addresses
-        self._say(f"egrelay listens on {self._listeners.where()}; public names are {addresses.name_url('<name>')}")
-        if addresses.scheme == "http" and not is_loopback(settings.interface):
-            self._say(
-                "Traffic is NOT encrypted: give --tls-cert and --tls-key, or --tls-dir; "
-                f"behind a TLS proxy give --public-url https://{addresses.domain}"
-            )
-        if settings.tls and is_local(addresses.domain):
-            addresses = attrs.evolve(addresses, scheme="http")  # within this machine TLS would only ask for its --ca
-        token_file = settings.token_file or settings.state / "token"
-        self._say(f"Connect a client: {addresses.client_line(token_file, default_state() / 'token')}")

@@ -87,7 +87,7 @@ class RelaySettings:
     text: all; ``tcp_interface``: the one of TCP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
     visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
-    ``state``, if there is one.
+    ``state``, if there is one. ``workers``: processes; 1: this one alone.
     """
 
     addresses: Addresses
@@ -102,6 +102,7 @@ class RelaySettings:
     access_log: LogSettings = attrs.field(factory=LogSettings)
     error_pages: Path | None = None
     takeover: bool = False
+    workers: int = 1
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
 

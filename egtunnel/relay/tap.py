@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,6 +41,10 @@ from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.service import Relay
 from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
 from egtunnel.relay.waiting import WaitingLimits
+from egtunnel.relay.workers.crew import Launch, usable_cores
+from egtunnel.relay.workers.post import Post, post_of
+from egtunnel.relay.workers.supervisor import Supervisor
+from egtunnel.relay.workers.worker import Worker
 from egtunnel.session.session import SessionLimits
 from egtunnel.signals import Signals
 from egtunnel.terminal import Terminal, own_pidfile
@@ -106,6 +111,11 @@ def public_url(text: str) -> tuple[str, str, int]:
     return parse_public_url(text)
 
 
+def worker_count(text: str) -> int:
+    """Reads a number of processes, or ``auto``: one for each core that may be used."""
+    return usable_cores() if text == "auto" else whole_number(1, 64)(text)
+
+
 PLAIN_HTTP = one_of("redirect", "serve")
 LOG_FORMAT = one_of("combined", "json")
 
@@ -147,6 +157,7 @@ class Options(ConfiguredOptions):
         parameter("state", None, "folder for the token and the owners of names", folder),
         parameter("token-file", None, "file with the token, instead of the one in the state folder", folder),
         parameter("config", None, "TOML file with the same names", folder),
+        parameter("workers", 1, "processes that share the work, or auto: one for each core", worker_count),
         parameter("max-clients", 1000, "clients connected at once", whole_number(1, 100_000)),
         parameter("max-channels", 4096, "visitors' connections of one client at once", whole_number(1, 1_000_000)),
         parameter("max-visitors", 10_000, "visitors' connections at once", whole_number(1, 1_000_000)),
@@ -202,6 +213,7 @@ class Options(ConfiguredOptions):
             access_log=LogSettings(self["access-log"], self["access-log-format"]),
             error_pages=self["error-pages"],
             takeover=bool(self["takeover"]),
+            workers=self["workers"],
             limits=self._limits(),
         )
 
@@ -249,19 +261,48 @@ def makeService(options: Options, reactor: Any = None) -> IService:
             raise error  # while it starts, twistd tells the process in the foreground, which ends with status 1
 
     root = MultiService()
+    post = post_of()
     try:
-        relay = Relay(
-            reactor,
-            options.settings,
-            say=terminal.say,
-            on_fatal=fail,
-            on_left=terminal.stop,
-            inherited=Inherited(sockets_of_systemd()),
-            signals=Signals(reactor),
-        )
+        relay = _worker(reactor, options, post, terminal, fail) if post else _relay(reactor, options, terminal, fail)
     except ConfigurationError as error:
         fail(error)
     else:
         relay.setServiceParent(root)
-        Hangup(reactor, Reload(options, relay.change, terminal.say)).setServiceParent(root)
+        if post is None:
+            Hangup(reactor, Reload(options, relay.change, terminal.say)).setServiceParent(root)
     return root
+
+
+Fail = Callable[[EgtunnelError], None]
+
+
+def _relay(reactor: Any, options: Options, terminal: Terminal, fail: Fail) -> Relay | Supervisor:
+    """A relay that is one process, or the supervisor of one that is several."""
+    more: dict[str, Any] = {
+        "say": terminal.say,
+        "on_fatal": fail,
+        "on_left": terminal.stop,
+        "inherited": Inherited(sockets_of_systemd()),
+        "signals": Signals(reactor),
+    }
+    if options.settings.workers == 1:
+        return Relay(reactor, options.settings, **more)
+    arguments, folder = options.command_line
+    launch = Launch(arguments, str(folder), lambda: terminal.foreground)
+    return Supervisor(reactor, options.settings, launch, **more)
+
+
+def _worker(reactor: Any, options: Options, post: Post, terminal: Terminal, fail: Fail) -> Worker:
+    """One of several processes. What a terminal sends to all of them is the supervisor's to act upon."""
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    worker = Worker(reactor, options.settings, post, say=terminal.say, on_fatal=fail, stop=terminal.stop)
+
+    def reload() -> None:
+        try:
+            worker.change(options.again().settings)
+        except (UsageError, ConfigurationError) as error:
+            terminal.say(f"worker {post.number}: reload: {getattr(error, 'text', None) or error}, nothing changed")
+
+    worker.reload = reload
+    return worker

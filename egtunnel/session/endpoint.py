@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -12,9 +12,16 @@ from zope.interface import implementer
 from egtunnel.errors import EgtunnelError, LinkLost
 
 if TYPE_CHECKING:
-    from egtunnel.session.session import Session
+    from egtunnel.session.transport import ChannelTransport
 
 __all__ = ["ChannelEndpoint"]
+
+
+class Opener(Protocol):
+    """A session, or what stands for one."""
+
+    def open(self, metadata: dict[str, Any]) -> ChannelTransport:
+        """Open a channel. Raises TooManyChannels, or LinkLost when the session is over."""
 
 
 @implementer(IStreamClientEndpoint)
@@ -27,7 +34,7 @@ class ChannelEndpoint:
 
     __slots__ = ("_metadata", "_session_of")
 
-    def __init__(self, session_of: Callable[[], Session | None], metadata: dict[str, Any]) -> None:
+    def __init__(self, session_of: Callable[[], Opener | None], metadata: dict[str, Any]) -> None:
         self._session_of = session_of
         self._metadata = metadata
 

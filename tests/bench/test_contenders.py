@@ -151,7 +151,7 @@ def test_visitors_of_an_http_tunnel_name_its_host(tmp_path: Path) -> None:
 
 
 def test_egtunnel_over_tls_differs_by_its_certificate_alone(tmp_path: Path) -> None:
-    """The relay has one for its names, the client believes it and nothing else; visitors come as to ssh, or by https."""
+    """The relay has one for its names, the client believes it and nothing else; visitors come without, or by https."""
     places = Places(7070, 20001, 8080, tmp_path)
     files = (str(places.certificate), str(places.key))
     for contender in EGTUNNELS_TLS:

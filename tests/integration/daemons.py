@@ -48,6 +48,10 @@ def listening(port: int, seconds: float = PATIENCE) -> None:
             time.sleep(0.05)
 
 
+EVERY_RELAY = os.environ.get("EGTUNNEL_TEST_RELAY", "").split()
+"""Options for the relays of all tests: with ``--workers 2``, say, nearly all of them have to pass as well."""
+
+
 class Daemon:
     """A process the test started; its output is read all the time, so that it never blocks."""
 
@@ -199,7 +203,7 @@ class Relay(Daemon):
         self.port = port or free_port()
         self.home = home
         super().__init__(
-            [_twistd(), "-n", "egrelay", "--port", str(self.port), *options],
+            [_twistd(), "-n", "egrelay", "--port", str(self.port), *EVERY_RELAY, *options],
             home,
             {**environment(home / "state"), **(env or {})},
             prefix,

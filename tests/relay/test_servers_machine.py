@@ -151,7 +151,8 @@ class SharedName(RuleBasedStateMachine):
         """By the mux of the session, which knows nothing of servers."""
         tunnel = self.house.table.at(Place("name", "app"))
         for server in tunnel.servers if tunnel is not None else ():
-            assert len(server.openings) == server.session.channels == server.busy
+            session: Any = server.session
+            assert len(server.openings) == session.channels == server.busy
 
 
 def over(channel: Any) -> bool:

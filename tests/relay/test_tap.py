@@ -70,6 +70,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "reserve": ("60", lambda s: s.limits.reservations.keep == 60),
         "state": (str(tmp_path), lambda s: s.state == tmp_path),
         "token-file": (str(tmp_path / "t"), lambda s: s.token_file == tmp_path / "t"),
+        "workers": ("3", lambda s: s.workers == 3),
         "max-clients": ("2", lambda s: s.limits.admission.clients == 2),
         "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
         "max-visitors": ("4", lambda s: s.limits.front.connections == 4),

@@ -21,7 +21,7 @@ from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.peer import Peer
 from egtunnel.interfaces import LINK_PROTOCOL, plain_address
 
-__all__ = ["FrontDoor", "FrontLimits", "Kind"]
+__all__ = ["Elsewhere", "FrontDoor", "FrontLimits", "Kind"]
 
 TLS_RECORD = b"\x16"
 """The first byte of a ClientHello: a record of type handshake (RFC 8446 section 5.1)."""
@@ -32,6 +32,11 @@ QUIET = 60.0
 
 Begin = Callable[[Peer, Place], IProtocol | None]
 """Makes the protocol of a connection; None: close it. Whoever makes one sees to it that the place is left."""
+
+
+Elsewhere = Callable[[Any, bytes, str, int], bool | None]
+"""Takes a connection away, if it is better served elsewhere: its transport, all that it sent after a PROXY header, and
+the visitor's address and port. True: it is gone; False: it stays; None: more bytes are needed to tell."""
 
 
 @attrs.frozen
@@ -68,6 +73,7 @@ class FrontDoor(ServerFactory):
     :param links: makes the protocol of a client's bare link; ALPN chooses one only where the terminator lets it.
     :param trusted: balancers; what they say of a visitor's address is believed.
     :param scheme: what visitors speak whose connections come without TLS: ``https`` behind a proxy that ends TLS.
+    :ivar elsewhere: may take connections away before anything is answered; None: nobody does.
     """
 
     noisy = False
@@ -89,6 +95,7 @@ class FrontDoor(ServerFactory):
         self.trusted = trusted or Networks()
         self.census = Census(self.limits)
         self.peeks: set[Peek] = set()
+        self.elsewhere: Elsewhere | None = None
         self.table: tuple[Row[Kind], ...] = (
             Row(starts_with(TLS_RECORD), Kind(self._tls, self._close)),
             Row(starts_with(PREFACE), Kind(self._http2, self._close)),
@@ -108,6 +115,11 @@ class FrontDoor(ServerFactory):
         address: Any = addr
         host = plain_address(str(getattr(address, "host", "")))
         return Peek(self, place, host, int(getattr(address, "port", 0) or 0))
+
+    def settled(self, host: str, port: int) -> Peek | None:
+        """The protocol of a connection that has come from elsewhere; it stays. None: there is no room."""
+        place = self.census.enter()
+        return None if place is None else Peek(self, place, host, port, settled=True)
 
     def peer(self, host: str, port: int) -> Peer:
         """Who is there, as far as a connection tells without TLS."""

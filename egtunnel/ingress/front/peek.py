@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import let_go
 from egtunnel.ingress.front.census import Place
 from egtunnel.ingress.front.detection import Row, detect, starts_with
 from egtunnel.ingress.front.detection import anything as otherwise
@@ -38,18 +39,30 @@ class Peek:
     What it holds of the connection is bounded: by one read beyond the longest PROXY header that is not complete.
     """
 
-    __slots__ = ("_data", "_deadline", "_door", "_host", "_place", "_port", "_unnamed", "factory", "transport")
+    __slots__ = (
+        "_data",
+        "_deadline",
+        "_door",
+        "_elsewhere",
+        "_host",
+        "_place",
+        "_port",
+        "_unnamed",
+        "factory",
+        "transport",
+    )
 
     log = Logger()
 
-    def __init__(self, door: FrontDoor, place: Place, host: str, port: int) -> None:
+    def __init__(self, door: FrontDoor, place: Place, host: str, port: int, settled: bool = False) -> None:
         self.transport: Any = None
         self.factory: Any = None
         self._door = door
         self._place = place
         self._host = host
         self._port = port
-        self._unnamed = host in door.trusted
+        self._unnamed = not settled and host in door.trusted
+        self._elsewhere = None if settled else door.elsewhere
         self._data = b""
         self._deadline = Deadline(door.clock, self.close)
 
@@ -58,7 +71,7 @@ class Peek:
         self.transport = transport
         self._door.peeks.add(self)
         self._deadline.set(self._door.limits.peek)
-        if not self._unnamed and not self._place.count_for(self._host):
+        if self._host not in self._door.trusted and not self._place.count_for(self._host):
             self.close()
 
     def connectionMade(self) -> None:
@@ -68,6 +81,8 @@ class Peek:
         """Look whether this is enough to know."""
         self._data += data
         if self._unnamed and not self._named():
+            return
+        if self._elsewhere is not None and self._place.refusal is None and not self._stays():
             return
         kind = detect(self._door.table, self._data)
         if kind is not None:
@@ -82,6 +97,17 @@ class Peek:
         """End it now."""
         self._deadline.cancel()
         self.transport.abortConnection()
+
+    def _stays(self) -> bool:
+        """Whether it is served here; False: elsewhere, or that cannot be told yet."""
+        elsewhere: Any = self._elsewhere
+        taken = elsewhere(self.transport, self._data, self._host, self._port)
+        if taken:
+            self._over()
+            self._place.leave()
+            self._data = b""
+            let_go(self.transport)
+        return taken is False
 
     # -- behind a balancer
 

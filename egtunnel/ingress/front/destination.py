@@ -1,0 +1,65 @@
+"""Where a connection wants to go, as far as its first bytes tell: a hint, which the protocols never see. Pure."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from egtunnel.ingress.http.routes import Host, parse_host
+from egtunnel.ingress.tls.hello import MalformedHello, server_name
+
+__all__ = ["LONGEST_HELLO", "Destination", "destination"]
+
+LONGEST_HELLO = 16_384
+"""Bytes of a ClientHello that is waited for."""
+LONGEST_HEAD = 16_384
+"""Bytes of a request head in which a Host is looked for."""
+TLS_RECORD = 0x16
+_LINE = re.compile(rb"[A-Z]{1,20} (/[^ \r\n]*) HTTP/1\.[01]\r\n")
+_HOST = re.compile(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]{1,262}?)[ \t]*\r\n")
+
+
+@attrs.frozen
+class Destination:
+    """``host``: whom it names; None: nobody who can be read. ``path``: of the first request, where it is in the clear.
+
+    ``tls``: a ClientHello said it.
+    """
+
+    host: Host | None = None
+    path: bytes = b""
+    tls: bool = False
+
+
+NOWHERE = Destination()
+
+
+def destination(data: bytes, tls: bool) -> Destination | None:
+    """What the first bytes name: the server name of a ClientHello, or the Host of a request; None: more are needed.
+
+    :param tls: whether TLS ends here; if not, a ClientHello is nobody's.
+    """
+    if not data:
+        return None
+    if data[0] == TLS_RECORD:
+        return _of_hello(data) if tls else NOWHERE
+    return _of_head(data)
+
+
+def _of_hello(data: bytes) -> Destination | None:
+    try:
+        name = server_name(data, LONGEST_HELLO)
+    except MalformedHello:
+        return NOWHERE
+    return None if name is None else Destination(parse_host(name.encode()) if name else None, tls=True)
+
+
+def _of_head(data: bytes) -> Destination:
+    """A head that is not there in one piece is not waited for: it can be served anywhere."""
+    head = data[:LONGEST_HEAD].partition(b"\r\n\r\n")
+    line = _LINE.match(head[0] + b"\r\n") if head[1] else None
+    host = _HOST.search(head[0] + b"\r\n") if line is not None else None
+    if line is None or host is None:
+        return NOWHERE
+    return Destination(parse_host(host[1]), line[1])

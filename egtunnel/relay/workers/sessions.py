@@ -1,0 +1,95 @@
+"""A worker's own sessions: what they ask for goes to the supervisor, and what it answers to their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from egtunnel.errors import EgtunnelError, Superseded
+from egtunnel.relay.admission import Door
+from egtunnel.relay.clients import Clients
+from egtunnel.relay.reservations import Owner
+from egtunnel.relay.workers.mirror import Mirror
+from egtunnel.relay.workers.registry import words_of
+from egtunnel.relay.workers.wire import Words
+from egtunnel.session.messages import Claim, Message, Notice, Release, Welcome, decode
+from egtunnel.session.session import Session
+
+__all__ = ["WorkerClients"]
+
+
+class WorkerClients(Clients):
+    """Clients of a relay whose names are given by a supervisor.
+
+    :ivar tell: says something to it. ``mirror``: our table of names; both are to be set before the door is opened.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.tell: Callable[[Words], None] = lambda words: None
+        self.mirror: Mirror | None = None
+        self._sessions: dict[str, Session] = {}
+        self._heard: dict[str, bool] = {}
+
+    def find(self, id: str) -> Session | None:
+        """The session of a client; not one of its companions."""
+        return self._sessions.get(id)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    # -- what the supervisor says
+
+    def answer(self, id: str, message: str) -> None:
+        """Have a client told."""
+        session = self._sessions.get(id)
+        if session is not None:
+            session.send(decode(message.encode()))
+
+    def supersede(self, id: str) -> None:
+        """The client has a newer session elsewhere."""
+        session = self._sessions.get(id)
+        if session is not None:
+            session.close(Superseded())
+
+    # -- sessions
+
+    def _admitted(self, door: Door, owner: Owner, beside: Session | None) -> tuple[Session, Welcome]:
+        session, welcome = super()._admitted(door, owner, beside)
+        if beside is not None:
+            session.on_away = lambda error: self._look(beside)
+            session.on_back = lambda: self._look(beside)
+        return session, welcome
+
+    def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
+        self._sessions[session.id] = session
+        self._heard[session.id] = True
+
+        def closed(error: EgtunnelError) -> None:
+            del self._sessions[session.id]
+            del self._heard[session.id]
+            door.gone(owner, session, error)
+            self.tell({"type": "over", "session": session.id})
+
+        session.on_message = lambda message: self._message(session, message)
+        session.on_away = lambda error: self._look(session)
+        session.on_back = lambda: self._look(session)
+        session.on_closed = closed
+        self.tell({"type": "joined", "session": session.id, "token": owner.token, "client": owner.client})
+
+    def _message(self, session: Session, message: Message) -> None:
+        if isinstance(message, (Claim, Release)):
+            self.tell({"type": "said", "session": session.id, "message": words_of(message)})
+        elif not isinstance(message, Notice):
+            session.send(Notice(f"the relay does not expect a message {message.type[:100]!r}"))
+
+    def _look(self, session: Session) -> None:
+        """Whether there is a link, of the session or of a companion, may have changed."""
+        heard = session.least_busy().online
+        before = self._heard.get(session.id)
+        if before is None or self.mirror is None:
+            return
+        self._heard[session.id] = heard
+        if heard != before:
+            self.tell({"type": "heard", "session": session.id, "heard": heard})
+        (self.mirror.back if heard else self.mirror.unheard)(session)
