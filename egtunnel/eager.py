@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.tcp import Client, Server
 from twisted.internet.unix import Server as UNIXServer
 
-__all__ = ["BULK", "READ", "let_go", "tune", "write_now"]
+__all__ = ["BULK", "READ", "USUAL_READ", "let_go", "tune", "widen", "write_now"]
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 """Linux and macOS have it."""
@@ -25,26 +25,38 @@ SMALL = 16_384
 
 BULK = 1_048_576
 """For a connection that carries many others there is nothing to wait for: what it gets was gathered before."""
+USUAL_READ = 65_536
+"""Bytes that Twisted takes in one read."""
 READ = 262_144
-"""Bytes taken in one read: with Twisted's 64 KiB a bulk transfer pays for four times as many turns and frames."""
+"""Bytes of a wide read: with the usual ones a bulk transfer pays for four times as many turns and frames."""
 UNSENT = 131_072
 """The kernel keeps so many bytes for a peer that does not take them. Its own limit is megabytes for each connection,
 and what it has for all of them, a thousand slow readers use up: then every connection of the machine crawls."""
 
 
-def tune(transport: Any, unsent: int = UNSENT) -> None:
+def tune(transport: Any, unsent: int = UNSENT, read: int = 0) -> None:
     """Small writes leave at once, a peer that vanished is noticed by the kernel, one that is slow does not fill it.
 
     What is no TCP below, a UNIX socket or a channel, has none of these knobs. ``unsent``: 0 for as many as the kernel
-    wants.
+    wants. ``read``: bytes of a read, 0 for the usual number.
     """
+    if read:
+        widen(transport, read)
     if hasattr(transport, "setTcpNoDelay"):
-        transport.bufferSize = READ
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
         below: socket.socket | None = getattr(transport, "socket", None)
         if unsent and below is not None and below.family in _INTERNET and _NOTSENT_LOWAT is not None:
             below.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent)
+
+
+def widen(transport: Any, size: int) -> None:
+    """Let ``transport`` take so many bytes in one read, if it is one that reads a socket.
+
+    It may then keep as many that its peer has not taken before it pauses its producer.
+    """
+    if hasattr(transport, "bufferSize"):
+        transport.bufferSize = size
 
 
 def write_now(transport: Any, data: Any, most: int = SMALL) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import ITransport
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from egtunnel.eager import BULK, READ, write_now
+from egtunnel.eager import BULK, write_now
 from egtunnel.tls_records import PIECE, RECORDS
 
 __all__ = ["EagerTls", "EagerTlsFactory"]
@@ -24,9 +24,18 @@ class EagerTls(TLSMemoryBIOProtocol):
 
     records = RECORDS
 
+    @property
+    def bufferSize(self) -> int:
+        """Bytes of one read below; the records in it are opened together."""
+        size: int = vars(self)["transport"].bufferSize
+        return size
+
+    @bufferSize.setter
+    def bufferSize(self, size: int) -> None:
+        vars(self)["transport"].bufferSize = size
+
     def makeConnection(self, transport: ITransport) -> None:
-        """Read much at once: the records in it are opened together."""
-        transport.bufferSize = READ  # type: ignore[attr-defined]
+        """Connected."""
         super().makeConnection(transport)
         self.records.prepare(self._tlsConnection)
 

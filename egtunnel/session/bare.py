@@ -10,7 +10,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.eager import tune, write_now
+from egtunnel.eager import READ, tune, write_now
 from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.mux.frames import HEADER, HEADER_SIZE, FrameType
 from egtunnel.session.websocket import LinkLimits
@@ -109,7 +109,7 @@ class BareLink(Protocol):
 
     def connectionMade(self) -> None:
         """The handshake of TLS was all there is."""
-        tune(self.transport, unsent=0)  # what is under way here is bounded by the peer's ACKs
+        tune(self.transport, unsent=0, read=READ)  # what is under way here is bounded by the peer's ACKs
         self._socket.registerProducer(self, True)
         self._on_link(self)
 

@@ -151,6 +151,7 @@ class Session:
         """Carry this session over ``link`` from now on; for one that was away, after ``resume``."""
         away, self._expiry = self._expiry, None
         self._link = link
+        self.round_trip = None  # the way may be another one
         link.receiver = self
         link.admitted()
         self._keepalive.start()

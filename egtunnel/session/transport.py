@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from egtunnel.eager import READ, USUAL_READ, widen
 from egtunnel.errors import ChannelClosed, ChannelReset, EgtunnelError
 from egtunnel.mux.channel import Channel
 
@@ -199,6 +200,12 @@ class ChannelTransport:
         queued = self._channel.queued
         return queued > HIGH_WATER or (queued > 0 and self._session.budget.tight)
 
+    @property
+    def read_size(self) -> int:
+        """How many bytes whoever writes here does well to read at once: many where they leave and memory is plenty."""
+        budget = self._session.budget
+        return USUAL_READ if budget.tight else max(USUAL_READ, min(READ, budget.largest_window // 4))
+
     def sent(self) -> None:
         """The session sent some of what waited."""
         if self._producer is not None and self._channel.queued <= LOW_WATER:
@@ -206,6 +213,7 @@ class ChannelTransport:
                 self._producer.resumeProducing()
             elif self._producer_paused:
                 self._producer_paused = False
+                widen(self._producer, self.read_size)
                 self._producer.resumeProducing()
         if self._channel.fin_sent and not self._lost:
             self._sent_all()

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IProtocolFactory, IPushProducer, IReacto
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.eager import BULK, tune, write_now
+from egtunnel.eager import BULK, READ, tune, write_now
 from egtunnel.interfaces import ILink, ILinkReceiver
 
 __all__ = ["CLOSE_BASE", "SUBPROTOCOL", "LinkLimits", "link_client_factory", "link_server_factory"]
@@ -221,7 +221,7 @@ class _LinkProtocol:
 
     def onOpen(self) -> None:
         """The handshake is done."""
-        tune(self.transport, unsent=0)  # what is under way here is bounded by the peer's ACKs
+        tune(self.transport, unsent=0, read=READ)  # what is under way here is bounded by the peer's ACKs
         self._fast = _FastFrames(self._reads_masked, self.factory.limits.stranger)
         self.transport.registerProducer(self, True)
         self.factory.on_link(self)

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from egtunnel.errors import FlowControlError, HeartbeatLost, LinkLost, ShuttingDown
 from egtunnel.session.messages import Notice
 from egtunnel.session.session import SessionLimits
-from tests.pipes import SessionPair
+from tests.pipes import MemoryLink, SessionPair
 
 
 class ResumeTests(SynchronousTestCase):
@@ -35,6 +35,25 @@ class ResumeTests(SynchronousTestCase):
         self.assertEqual(far_protocol.received, b"one two three")
         self.assertEqual(near_protocol.received, b"answer")
         self.assertEqual(self.away, ["link-lost", "link-lost", "back", "back"])
+
+    def test_the_way_is_measured_anew_on_each_link(self) -> None:
+        """A machine that moved from the office to a train has another round trip: the old one would hold it back."""
+        session = self.pair.client.session
+        session.round_trip = 0.001
+        self.pair.cut()
+        relay = self.pair.relay.session
+        session.leave(LinkLost("for a new one"))
+        relay.resume(session.position)
+        session.resume(relay.position)
+        for side in self.sides:
+            side.link = MemoryLink()
+            side.session.attach(side.link)
+        self.pair.clock.advance(0)
+        self.pair.clock.advance(0.08)
+        self.pair.carry()
+        assert session.round_trip is not None
+        self.assertAlmostEqual(session.round_trip, 0.08)
+        self.assertAlmostEqual(session.mux.round_trip, 0.08)
 
     def test_messages_arrive_once_and_in_order(self) -> None:
         """Also those that had arrived and were not acknowledged."""

@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from egtunnel.eager import READ, USUAL_READ
 from egtunnel.errors import ChannelClosed, ChannelReset, LinkLost, OverBudget, UpstreamBroke, UpstreamRefused
 from egtunnel.mux.windows import INITIAL_WINDOW
 from egtunnel.session.endpoint import ChannelEndpoint
@@ -32,6 +33,14 @@ class Gauge:
 
     def stopProducing(self) -> None:
         self.stopped = True
+
+
+class Socket(Gauge):
+    """One that is a transport, as Twisted's are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bufferSize = USUAL_READ
 
 
 class StreamTests(SynchronousTestCase):
@@ -263,6 +272,33 @@ class BudgetTests(SynchronousTestCase):
         other.registerProducer(gauge, True)
         other.write(b"y")
         self.assertFalse(gauge.running)
+
+
+class ReadSizeTests(SynchronousTestCase):
+    """How much who writes to a channel reads at once."""
+
+    def moved(self, budget: int, held: int = 0) -> int:
+        """The read size of a producer that was paused and goes on, in a session of so much memory."""
+        pair = SessionPair(budget=budget)
+        near, _, _, _ = pair.channel()
+        socket = Socket()
+        near.registerProducer(socket, True)
+        self.assertEqual(socket.bufferSize, USUAL_READ)
+        near.write(bytes(HIGH_WATER + 1))
+        self.assertFalse(socket.running)
+        pair.relay.session.budget.hold(held)
+        pair.carry()
+        self.assertTrue(socket.running)
+        return socket.bufferSize
+
+    def test_a_producer_whose_bytes_leave_reads_more_at_once(self) -> None:
+        """Not before: what nobody takes is held in small pieces."""
+        self.assertEqual(self.moved(64 << 20), READ)
+
+    def test_where_memory_is_scarce_it_does_not(self) -> None:
+        """A session of 1 MiB, and one whose memory is used up by half."""
+        self.assertEqual(self.moved(1 << 20), USUAL_READ)
+        self.assertEqual(self.moved(64 << 20, 33 << 20), USUAL_READ)
 
 
 class EndpointTests(SynchronousTestCase):

@@ -198,12 +198,12 @@ class Exchange:
 
     # -- what the upstream tells
 
-    def upstream_full(self, full: bool) -> None:
+    def upstream_full(self, full: bool, read: int = 0) -> None:
         """The upstream takes no more of the request, or takes more again."""
         if full:
             self._responder.pause_request()
         else:
-            self._responder.resume_request()
+            self._responder.resume_request(read)
 
     def response_head(self, head: ResponseHead) -> None:
         """Pass on a head."""

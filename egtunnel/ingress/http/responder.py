@@ -6,7 +6,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface, implementer
 
-from egtunnel.eager import write_now
+from egtunnel.eager import widen, write_now
 from egtunnel.errors import EgtunnelError
 from egtunnel.ingress.http.head import Fields, RequestHead
 from egtunnel.ingress.http.record import Record
@@ -47,8 +47,8 @@ class IResponder(Interface):
     def pause_request() -> None:
         """Send no more of the request's body until ``resume_request``."""
 
-    def resume_request() -> None:
-        """Send more of the request's body."""
+    def resume_request(read: int = 0) -> None:
+        """Send more of the request's body; ``read``: bytes that may be read at once from now on."""
 
 
 class IVisitorConnection(Interface):
@@ -215,6 +215,8 @@ class HTTP1Responder:
         """Stop reading the connection."""
         self._connection.block(True)
 
-    def resume_request(self) -> None:
+    def resume_request(self, read: int = 0) -> None:
         """Read it again."""
+        if read:
+            widen(self.transport, read)
         self._connection.block(False)

@@ -43,8 +43,8 @@ class Waiting(Protocol):
     def response_failed(self, error: BaseException) -> None:
         """No complete response will come; the connection is no longer this exchange's."""
 
-    def upstream_full(self, full: bool) -> None:
-        """Whether the upstream takes no more of the request for now."""
+    def upstream_full(self, full: bool, read: int = 0) -> None:
+        """Whether the upstream takes no more of the request for now; ``read``: bytes to be read at once from now on."""
 
     def movable(self) -> bool:
         """Whether the request may go to somebody else instead, and there is somebody."""
@@ -307,7 +307,7 @@ class UpstreamConnection:
         if self._exchange is not None:
             if self._request_sent and not self._answered:
                 self._deadline.set(self._limits.answer)
-            self._exchange.upstream_full(False)
+            self._exchange.upstream_full(False, getattr(self.transport, "read_size", 0))
 
     def stopProducing(self) -> None:
         """The transport is going; ``connectionLost`` follows."""

@@ -251,7 +251,7 @@ class Stream:
         """Give no more credit."""
         self._blocked = True
 
-    def resume_request(self) -> None:
+    def resume_request(self, read: int = 0) -> None:
         """Give the credit that was held back."""
         self._blocked = False
         if self._pace is not None:
