@@ -1,6 +1,6 @@
 # Needs git, make and Python 3.11 or newer with venv; everything else is installed into .venv or named in one line.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types pytest packages bench bench-report profile peers soak fuzz wheel clean
+.PHONY: help venv demo test lint types pytest packages bench bench-report profile peers soak fuzz compiled wheel clean
 
 BIN := .venv/bin
 
@@ -9,7 +9,7 @@ help: ## list the targets
 
 venv: .venv/ready ## .venv with egtunnel and the tools of its tests
 
-.venv/ready: pyproject.toml setup.cfg .ci/venv
+.venv/ready: pyproject.toml setup.cfg setup.py .ci/venv
 	@.ci/venv
 
 demo: .venv/ready ## a small site through a real tunnel on this machine; CHECK=1 checks itself and ends
@@ -54,8 +54,11 @@ soak: packages .venv/ready ## the long tests: gigabytes, hours of a stepped cloc
 fuzz: .venv/ready ## random programs against the protocol core for SECONDS (60)
 	@$(BIN)/python -m tests.fuzz.fuzz_mux --seconds $(or $(SECONDS),60) $(ARGS)
 
-wheel: .venv/ready ## dist/: wheel and source distribution
-	@$(BIN)/python -m build --outdir dist .
+compiled: .venv/ready ## the package with its hot path compiled by mypyc, in build/compiled; needs a C compiler
+	@EGTUNNEL_COMPILE=1 $(BIN)/python setup.py --quiet build --build-base build/base --build-lib build/compiled
+
+wheel: .venv/ready ## dist/: wheel and source distribution; COMPILED=1 compiles the hot path for this machine's Python
+	@EGTUNNEL_COMPILE=$(COMPILED) $(BIN)/python -m build --outdir dist $(if $(COMPILED),--wheel --no-isolation) .
 
 clean: ## remove all that make made
 	rm -rf .venv .tox build dist egtunnel.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bench.contenders import CONTENDERS, ONLY_WHEN_ASKED
 from bench.contenders.base import Contender
-from bench.contenders.egtunnel import EGTUNNELS_TLS
+from bench.contenders.egtunnel import EGTUNNELS_TLS, Egtunnel
 from bench.work import WORK
 from bench.work.base import Scale, Work
 
@@ -52,11 +52,19 @@ def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
     numbers = {**FULL, **(QUICK if given.quick else {})}
     numbers.update({name: value for name in FULL if (value := getattr(given, name)) is not None})
     scale = Scale(numbers["seconds"], numbers["size"], numbers["latency_samples"], numbers["idle_connections"])
-    contenders = _contenders(parser, given.only, given.tls)
+    contenders = _packaged(_contenders(parser, given.only, given.tls), given.package)
     work = _chosen(parser, "--work", given.work, {piece.name: piece for piece in WORK})
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     path = (given.json or RESULTS / f"{stamp}.json").absolute()
     return Options(numbers["rounds"], scale, contenders, work, given.only is not None, path, given.note)
+
+
+def _packaged(contenders: tuple[Contender, ...], package: Path | None) -> tuple[Contender, ...]:
+    """The contenders, with egtunnel's daemons from that folder."""
+    if package is None:
+        return contenders
+    folder = package.absolute()
+    return tuple(evolve(each, checkout=folder) if isinstance(each, Egtunnel) else each for each in contenders)
 
 
 def _contenders(parser: argparse.ArgumentParser, only: str | None, tls: bool) -> tuple[Contender, ...]:
@@ -92,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{text} ({default})")
     parser.add_argument("--only", metavar="NAME,...", help="these contenders")
     parser.add_argument("--tls", action="store_true", help="egtunnel over TLS, too, beside egtunnel without")
+    parser.add_argument("--package", type=Path, metavar="FOLDER", help="egtunnel as built there: build/compiled")
     parser.add_argument("--work", metavar="NAME,...", help="these pieces of work")
     parser.add_argument("--quick", action="store_true", help="one short round; other options still count")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (bench/results/TIME.json)")

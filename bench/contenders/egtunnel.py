@@ -108,7 +108,8 @@ class Egtunnel:
         return ("openssl",) if self.encrypts else ()
 
     def version(self) -> str:
-        return first_line("git", "-C", str(self.checkout), "describe", "--always", "--dirty")
+        commit = first_line("git", "-C", str(self.checkout), "describe", "--always", "--dirty")
+        return f"{commit}, compiled" if any((self.checkout / "egtunnel" / "mux").glob("*.so")) else commit
 
     def relay_options(self, places: Places) -> list[str]:
         """The options of egrelay."""

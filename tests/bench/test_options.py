@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.contenders import CONTENDERS, ONLY_WHEN_ASKED
+from bench.contenders.egtunnel import Egtunnel
 from bench.options import RESULTS, parse
 from bench.work import WORK
 from bench.work.base import Scale
@@ -71,3 +72,15 @@ def test_what_is_wrong_is_said(arguments: list[str], reason: str, capsys: pytest
 def test_the_json_goes_where_it_is_told(tmp_path: Path) -> None:
     """Relative paths count from where the command was given."""
     assert parse(["--json", str(tmp_path / "x.json")]).json == tmp_path / "x.json"
+
+
+def test_egtunnel_may_be_run_from_where_it_was_built(tmp_path: Path) -> None:
+    """The others are not; what was compiled is said so."""
+    chosen = parse(["--only", "direct,egtunnel-tcp,ssh", "--package", str(tmp_path)]).contenders
+    folders = [each.checkout for each in chosen if isinstance(each, Egtunnel)]
+    assert folders == [tmp_path] and len(chosen) == 3
+    (tmp_path / "egtunnel/mux").mkdir(parents=True)
+    (egtunnel,) = [each for each in chosen if isinstance(each, Egtunnel)]
+    assert not egtunnel.version().endswith("compiled")
+    (tmp_path / "egtunnel/mux/mux.so").touch()
+    assert egtunnel.version().endswith(", compiled")
