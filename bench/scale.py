@@ -1,7 +1,7 @@
-"""``python -m bench.scale``: what idle visitors and idle clients cost as they grow many; curves and JSON under docs/.
+"""``python -m bench.scale``: what visitors and clients cost as they grow many; curves and JSON under docs/.
 
-All visitors come through one TCP tunnel, which takes no more than a thousand. Memory is the growth of resident memory;
-processor time is what the kernel counted while all were idle.
+All visitors come through one TCP tunnel. Memory is the growth of resident memory; processor time is what the kernel
+counted while all were idle.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from bench.command import allow_many_descriptors
 from bench.contenders.base import Ground, Running
 from bench.contenders.egtunnel import CHECKOUT, EGTUNNELS_TLS, Egtunnel, Places, daemon
-from bench.errors import BenchError
+from bench.errors import BenchError, WorkFailed
 from bench.machine import commit, describe_machine, short
 from bench.ports import Ports
 from bench.program import running as started
@@ -28,15 +30,21 @@ from bench.result import write
 from bench.svg import Curve, curves
 from bench.upstream import large_folder, nginx
 from bench.usage import cpu_seconds, resident_kib
+from bench.work.load import load
 from bench.work.visitor import Visitor, wait_until_served
 
 __all__ = ["KEPT", "SHAPES", "drawings", "main", "section"]
 
 SETTLE_SECONDS = 2.0
+BUSY_SECONDS = 5
+MANY = ("--max-channels", "20000", "--max-visitors", "20000", "--max-per-port", "20000")
+"""More than its defaults let in."""
 KEPT = "scale.json"
 Points = list[dict[str, float]]
 SHAPES = {
     "scale-visitors": ("visitors", "Memory of idle visitors", "idle visitors", "MiB", ("relay_mib", "client_mib")),
+    "scale-busy": ("busy", "Processor time a request", "busy channels", "us", ("cpu_us",)),
+    "scale-busy-memory": ("busy", "Memory of both daemons", "busy channels", "MiB", ("memory_mib",)),
     "scale-clients": ("clients", "Memory of idle clients", "idle clients", "MiB", ("relay_mib",)),
     "scale-clients-cpu": (
         "clients",
@@ -66,6 +74,18 @@ def visitors(running: Running, counts: Sequence[int]) -> Points:
             points.append({"count": count, "relay_mib": relay, "client_mib": client})
         for visitor in connected[::100]:
             visitor.ask()
+    return points
+
+
+def busy(running: Running, counts: Sequence[int], seconds: int) -> Points:
+    """Each count of visitors who ask all the time, over a connection and so a channel of their own."""
+    pids = [*running.relay_pids, *running.client_pids]
+    points: Points = []
+    for count in filter(None, counts):
+        before = cpu_seconds(pids)
+        done = load(running.site, count, seconds)
+        cost = (cpu_seconds(pids) - before) * 1e6 / done.requests
+        points.append({"count": count, "cpu_us": cost, "memory_mib": resident_kib(pids) / 1024, "rate": done.rate})
     return points
 
 
@@ -115,11 +135,17 @@ def section(result: Mapping[str, Any]) -> str:
     said = (
         f"Taken {result['started'][:10]} at commit `{short(result['commit'])}`; growth over none, at the last point:\n"
     )
-    lines = ["## Many who are idle\n", said]
+    lines = ["## Many at once\n", said]
     if last := (result.get("visitors") or [None])[-1]:
         relay, client = (last[key] * 1024 / last["count"] for key in ("relay_mib", "client_mib"))
         lines.append(f"- {last['count']:,} idle visitors of a TCP tunnel: {relay:.1f} KiB each in the relay, ")
         lines[-1] += f"{client:.1f} KiB in the client (goal: at most 8)"
+    if points := result.get("busy"):
+        first, last = points[0], points[-1]
+        lines.append(
+            f"- {last['count']:,} channels busy at once: {last['cpu_us']:.0f} us of processor time a request, beside "
+            f"{first['cpu_us']:.0f} with {first['count']:,}; both daemons have {last['memory_mib']:.0f} MiB then"
+        )
     if last := (result.get("clients") or [None])[-1]:
         memory, percent = last["relay_mib"] * 1024 / last["count"], last["relay_percent"]
         lines.append(
@@ -136,14 +162,15 @@ def main(arguments: Sequence[str], docs: Path = CHECKOUT / "docs") -> int:
     :return: 0, or 2 when it could not be measured
     """
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Measure idle visitors and clients.")
-    parser.add_argument("--visitors", type=int, default=1000, help="at most what one TCP tunnel takes (1000)")
+    parser.add_argument("--visitors", type=int, default=10_000)
+    parser.add_argument("--busy", type=int, default=5000, help="channels that are busy at once")
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=20.0, help="for which idle clients are watched at each step")
     given = parser.parse_args(arguments)
     allow_many_descriptors()
     result: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
     result["machine"] = describe_machine()
-    tcp = next(contender for contender in EGTUNNELS_TLS if contender.tcp)
+    tcp = evolve(next(contender for contender in EGTUNNELS_TLS if contender.tcp), relay_more=MANY)
     try:
         with tempfile.TemporaryDirectory(prefix="egtunnel-bench-") as name, large_folder(1) as large:
             ports = Ports()
@@ -153,10 +180,11 @@ def main(arguments: Sequence[str], docs: Path = CHECKOUT / "docs") -> int:
                 with tcp.run(Ground(upstream.port, own, ports)) as running:
                     wait_until_served(running)
                     result["visitors"] = visitors(running, _steps(given.visitors))
+                    result["busy"] = busy(running, [32, *_steps(given.busy)], BUSY_SECONDS)
             own = Path(name) / "clients"
             own.mkdir()
             result["clients"] = clients(own, ports, _steps(given.clients), given.seconds)
-    except BenchError as error:
+    except (BenchError, WorkFailed) as error:
         print(f"bench.scale: {error}", file=sys.stderr)
         return 2
     folder = docs / "benchmarks"

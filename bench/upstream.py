@@ -34,10 +34,10 @@ CONFIGURATION = """\
 daemon off;
 {user}
 worker_processes auto;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     default_type text/plain;

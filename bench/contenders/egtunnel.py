@@ -91,6 +91,7 @@ class Egtunnel:
     :ivar link: the value of the client's ``--link``; without it there is a bare link over TLS
     :ivar against: the contender that does the same without TLS
     :ivar more: options that both daemons get besides
+    :ivar relay_more: options that the relay gets besides
     :ivar checkout: whose relay and client they are
     """
 
@@ -101,6 +102,7 @@ class Egtunnel:
     link: str = ""
     https: bool = False
     more: tuple[str, ...] = ()
+    relay_more: tuple[str, ...] = ()
     checkout: Path = CHECKOUT
 
     @property
@@ -120,7 +122,7 @@ class Egtunnel:
         tls = [*files, "--plain-http", "redirect" if self.https else "serve"] if self.encrypts else []
         log = [] if self.tcp else ["--access-log", str(places.folder / "access.log")]
         ports = ["--port", str(places.port), "--tcp-ports", tcp_ports]
-        return [*ports, "--state", str(places.relay_state), *limits, *log, *tls]
+        return [*ports, "--state", str(places.relay_state), *limits, *log, *tls, *self.relay_more]
 
     def client_options(self, places: Places) -> list[str]:
         """The options of egclient; the token comes from the file that the relay made."""

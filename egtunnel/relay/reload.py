@@ -18,7 +18,8 @@ LIVE = frozenset(
         *("client-ca", "plain-http", "tls-cert", "tls-dir", "tls-key", "tls-timeout"),
         *("access-log", "access-log-format", "error-pages", "token-file", "trust"),
         *("hold", "reserve", "grace", "upgrade-grace", "resume-window", "memory", "session-memory"),
-        *("max-channels", "max-clients", "max-handshake-rate", "max-handshakes", "max-per-address", "max-visitors"),
+        *("max-channels", "max-clients", "max-handshake-rate", "max-handshakes", "max-per-address"),
+        *("max-per-port", "max-visitors"),
         *("body-timeout", "head-timeout", "idle-timeout", "min-body-rate", "response-timeout", "write-timeout"),
     }
 )

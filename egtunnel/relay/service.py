@@ -215,4 +215,5 @@ class Relay(MultiService):
         self.entrance.change(self.settings, prepared)
         self.clients.change(self.settings)
         self._room.limits = self.settings.limits.waiting
+        self._tcp.limits = self.settings.limits.tcp
         self.tunnels.reservations.limits = self.settings.limits.reservations

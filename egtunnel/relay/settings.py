@@ -117,7 +117,7 @@ def applicable(now: RelaySettings, wanted: RelaySettings) -> RelaySettings:
         trusted=wanted.trusted,
         access_log=wanted.access_log,
         error_pages=wanted.error_pages,
-        limits=attrs.evolve(wanted.limits, claims=now.limits.claims, tcp=now.limits.tcp, backlog=now.limits.backlog),
+        limits=attrs.evolve(wanted.limits, claims=now.limits.claims, backlog=now.limits.backlog),
     )
 
 

@@ -29,6 +29,7 @@ from egtunnel.hangup import Hangup
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.ingress.http.limits import HTTPLimits
+from egtunnel.ingress.tcp import TCPLimits
 from egtunnel.ingress.tls.limits import TLSLimits
 from egtunnel.mux.mux import MuxLimits
 from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
@@ -162,6 +163,7 @@ class Options(ConfiguredOptions):
         parameter("max-channels", 4096, "visitors' connections of one client at once", whole_number(1, 1_000_000)),
         parameter("max-visitors", 10_000, "visitors' connections at once", whole_number(1, 1_000_000)),
         parameter("max-per-address", 512, "visitors' connections of one address at once", whole_number(1, 1_000_000)),
+        parameter("max-per-port", 1000, "connections to one TCP tunnel at once", whole_number(1, 1_000_000)),
         parameter("head-timeout", 10.0, "seconds a visitor has to send a whole request head", number(0.1, 600)),
         parameter("tls-timeout", 10.0, "seconds a TLS handshake may take", number(0.1, 600)),
         parameter("idle-timeout", 75.0, "seconds a visitor's connection is kept between requests", number(0.1, 3600)),
@@ -233,6 +235,7 @@ class Options(ConfiguredOptions):
                 stall=self["write-timeout"],
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
+            tcp=TCPLimits(connections=self["max-per-port"], in_all=self["max-visitors"]),
             session=SessionLimits(mux=MuxLimits(channels=self["max-channels"]), resume=self["resume-window"]),
             tls=TLSLimits(
                 handshake=self["tls-timeout"], handshakes=self["max-handshakes"], rate=self["max-handshake-rate"]

@@ -29,6 +29,7 @@ LIVE = """
     max-channels = 12
     max-visitors = 13
     max-per-address = 14
+max-per-port = 15
     max-handshakes = 15
     max-handshake-rate = 16
     tls-timeout = 3
@@ -91,6 +92,7 @@ class ReloadTests(SynchronousTestCase):
         self.assertEqual((relay.clients.budget.limit, relay.settings.limits.session_memory), (33 << 20, 5 << 20))
         self.assertEqual((relay.door and relay.door.limits.clients, relay.entrance.front.limits.connections), (11, 13))
         self.assertEqual((relay.entrance.front.census.limits.per_address, relay.entrance.front.limits.peek), (14, 4))
+        self.assertEqual((relay._tcp.limits.connections, relay._tcp.limits.in_all), (15, 13))
         session = relay.settings.limits.session
         self.assertEqual((session.mux.channels, session.resume), (12, 7))
         self.assertIs(relay.entrance.http.limits, relay.entrance.http.site.limits)

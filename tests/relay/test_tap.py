@@ -75,6 +75,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "max-channels": ("3", lambda s: s.limits.session.mux.channels == 3),
         "max-visitors": ("4", lambda s: s.limits.front.connections == 4),
         "max-per-address": ("3", lambda s: s.limits.front.per_address == 3),
+        "max-per-port": ("4", lambda s: s.limits.tcp.connections == 4),
         "tls-timeout": ("13", lambda s: s.limits.tls.handshake == 13),
         "grace": ("18", lambda s: s.limits.grace == 18),
         "upgrade-grace": ("19", lambda s: s.limits.upgrade_grace == 19),

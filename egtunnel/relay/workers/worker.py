@@ -154,6 +154,7 @@ class Worker(MultiService):
         self.entrance.change(self.settings, prepared)
         self.clients.change(self.settings)
         self._room.limits = self.settings.limits.waiting
+        self._tcp.limits = self.settings.limits.tcp
 
     def _tokens(self) -> Tokens:
         return Tokens([read_token(self.settings.token_file or self.settings.state / "token")])
