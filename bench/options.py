@@ -60,11 +60,15 @@ def parse(arguments: Sequence[str], now: datetime | None = None) -> Options:
 
 
 def _packaged(contenders: tuple[Contender, ...], package: Path | None) -> tuple[Contender, ...]:
-    """The contenders, with egtunnel's daemons from that folder."""
+    """The contenders, and behind each egtunnel the same with its daemons from that folder."""
     if package is None:
         return contenders
-    folder = package.absolute()
-    return tuple(evolve(each, checkout=folder) if isinstance(each, Egtunnel) else each for each in contenders)
+    found: list[Contender] = []
+    for each in contenders:
+        found.append(each)
+        if isinstance(each, Egtunnel):
+            found.append(evolve(each, name=f"{each.name}-{package.name}", checkout=package.absolute()))
+    return tuple(found)
 
 
 def _contenders(parser: argparse.ArgumentParser, only: str | None, tls: bool) -> tuple[Contender, ...]:
@@ -100,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{text} ({default})")
     parser.add_argument("--only", metavar="NAME,...", help="these contenders")
     parser.add_argument("--tls", action="store_true", help="egtunnel over TLS, too, beside egtunnel without")
-    parser.add_argument("--package", type=Path, metavar="FOLDER", help="egtunnel as built there: build/compiled")
+    parser.add_argument(
+        "--package", type=Path, metavar="FOLDER", help="beside each egtunnel the same as built there: build/compiled"
+    )
     parser.add_argument("--work", metavar="NAME,...", help="these pieces of work")
     parser.add_argument("--quick", action="store_true", help="one short round; other options still count")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes (bench/results/TIME.json)")
