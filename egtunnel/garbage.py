@@ -6,8 +6,11 @@ import gc
 
 __all__ = ["collect_seldom"]
 
-YOUNG = 20_000
-"""Objects more than were freed, until the youngest are looked through; Python's own 700 are a few requests' worth."""
+YOUNG = 2_000
+"""Objects more than were freed, until the youngest are looked through; Python's own 700 are a few requests' worth. A
+channel that is over is a cycle, so with many more a peer that opens channels without end would cost much memory."""
+OLDER = 5
+"""After so many times the older ones are looked through, too; Python's own is 10."""
 
 
 def collect_seldom() -> None:
@@ -17,4 +20,4 @@ def collect_seldom() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 20, 20)
+    gc.set_threshold(YOUNG, OLDER, OLDER)

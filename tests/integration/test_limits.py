@@ -94,8 +94,10 @@ def test_links_that_wait_to_say_hello_are_counted(tmp_path: Path, start: Start, 
     """256 may; the next is closed with over-limit; one that says hello is let in and makes room for another."""
     relay = special(tmp_path, start)
     waiting = [links(relay) for _ in range(256)]
+    refused = links(relay)
+    assert refused.read()[:1] == bytes([FrameType.GOAWAY])
     with pytest.raises(LinkEnded) as end:
-        links(relay).read()
+        refused.read()
     assert end.value.code == 4000 + OverLimit.code
     waiting[0].log_in(token_of(relay))
     links(relay).log_in(token_of(relay))
