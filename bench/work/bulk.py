@@ -79,9 +79,11 @@ class Account:
         self._pids = [*running.relay_pids, *running.client_pids]
         self._before = cpu_seconds(self._pids)
 
-    def per_mib(self, size: int) -> float:
-        """Microseconds for each MiB of ``size`` bytes; 0.0 where there is neither relay nor client."""
-        return (cpu_seconds(self._pids) - self._before) * 1e6 / (size / 2**20) if self._pids else 0.0
+    def figure(self, metric: str, size: int) -> dict[str, float]:
+        """Microseconds for each MiB of ``size`` bytes; nothing where there is neither relay nor client."""
+        if not self._pids:
+            return {}
+        return {metric: (cpu_seconds(self._pids) - self._before) * 1e6 / (size / 2**20)}
 
 
 @frozen
@@ -94,10 +96,10 @@ class Download:
         size = upstream.bulk_file.stat().st_size
         account = Account(running)
         done = _transfer(running.site, running.site.url("/bulk"))
-        spent = account.per_mib(size)
+        spent = account.figure("cpu_download", size)
         if done.status != 200 or done.down != size:
             raise WorkFailed(f"status {done.status}, {done.down} of {size} bytes came")
-        return {"download": size / done.seconds / 1e6} | ({"cpu_download": spent} if spent else {})
+        return {"download": size / done.seconds / 1e6} | spent
 
 
 @frozen
@@ -114,12 +116,12 @@ class Upload:
             # No "Expect": it adds a round trip and says nothing of the rate.
             url = running.site.url("/upload/file")
             done = _transfer(running.site, "-H", "Expect:", "-T", str(upstream.bulk_file), url)
-            spent, arrived = account.per_mib(size), _size(stored)
+            spent, arrived = account.figure("cpu_upload", size), _size(stored)
         finally:
             stored.unlink(missing_ok=True)
         if done.status not in (201, 204) or arrived != size:
             raise WorkFailed(f"status {done.status}, {arrived} of {size} bytes arrived")
-        return {"upload": size / done.seconds / 1e6} | ({"cpu_upload": spent} if spent else {})
+        return {"upload": size / done.seconds / 1e6} | spent
 
 
 def _size(path: Path) -> int:
