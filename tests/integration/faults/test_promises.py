@@ -53,7 +53,7 @@ def test_a_gibibyte_while_the_link_is_reset_a_hundred_times(
     kind(scene.doors, seed, SIZE)
     peace = time.monotonic() - begin
     assert scene.breaker is not None
-    killer = _Killer(scene, random.Random(seed), 0.8 * peace / RESETS)
+    killer = _Killer(scene, random.Random(seed), peace / RESETS)
     begin = time.monotonic()
     killer.start()
     try:
