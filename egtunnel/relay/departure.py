@@ -16,7 +16,9 @@ from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.state import Ledger, State
 from egtunnel.signals import Signals
 
-__all__ = ["Departure"]
+__all__ = ["Departure", "give_up", "take_back"]
+
+log = Logger()
 
 
 class Departure:
@@ -25,8 +27,6 @@ class Departure:
     :param tcp: the TCP ingress; ``http``: that of HTTP. ``visitors``: how many connections there are.
     :param send_away: tells every client to go, and why.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -81,20 +81,12 @@ class Departure:
         sockets = self._listeners.open, self._tcp.ports
         for port in (*sockets[0].values(), *sockets[1].values()):
             port.stopReading()
-            # Twisted shuts a socket down before it closes it, and it is the other relay's, too.
-            port._shouldShutdown = False
-        self._ledger.close()
-        self._state.release()
+        give_up(sockets, self._state, self._ledger)
         return sockets
 
     def thaw(self) -> None:
         """The new relay did not begin: go on as before."""
-        self.log.warn("a relay that was to take over did not begin; going on")
-        try:
-            self._state.hold()
-        except ConfigurationError as error:
-            self.log.error("{text}", text=error.text)
-        self._ledger.thaw()
+        take_back(self._state, self._ledger)
         for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
             port.startReading()
 
@@ -106,3 +98,22 @@ class Departure:
         self._say(f"another relay has taken over; {self._visitors()} connections stay here until they end")
         self._drain = Drain(self._clock, self._visitors, grace)
         return self._drain.over
+
+
+def give_up(sockets: Sockets, state: State, ledger: Ledger) -> None:
+    """Let another relay have the sockets and the state: nothing is written any more, and closing ends nothing."""
+    for port in (*sockets[0].values(), *sockets[1].values()):
+        # Twisted shuts a socket down before it closes it, and it is the other relay's, too.
+        vars(port)["_shouldShutdown"] = False
+    ledger.close()
+    state.release()
+
+
+def take_back(state: State, ledger: Ledger) -> None:
+    """The other relay did not begin: the state is ours again."""
+    log.warn("a relay that was to take over did not begin; going on")
+    try:
+        state.hold()
+    except ConfigurationError as error:
+        log.error("{text}", text=error.text)
+    ledger.thaw()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -20,13 +19,11 @@ from egtunnel.relay.departure import Departure
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover
 from egtunnel.relay.inherited import Inherited
-from egtunnel.relay.introduction import introduce
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Reservations
+from egtunnel.relay.root import Root
 from egtunnel.relay.settings import RelaySettings, applicable
-from egtunnel.relay.state import Ledger, State, read_token
-from egtunnel.relay.takeover import Takeover
-from egtunnel.relay.tokens import Tokens
+from egtunnel.relay.state import Ledger, State
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.session.websocket import link_server_factory
@@ -35,7 +32,7 @@ from egtunnel.signals import Signals
 __all__ = ["Relay"]
 
 
-class Relay(MultiService):
+class Relay(Root):
     """A relay, from its first port to its last file.
 
     Usable without twistd: ``Relay(reactor, settings).startService()``.
@@ -63,11 +60,8 @@ class Relay(MultiService):
         random_text: Callable[[], str] = lambda: secrets.token_hex(8),
         wall: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings, say=say, on_fatal=on_fatal, on_left=on_left, inherited=inherited or Inherited())
         self._reactor = reactor
-        self._say = say
-        self._on_fatal = on_fatal
         limits = settings.limits
         self._state = State(settings.state, say)
         reservations = Reservations(limits.reservations)
@@ -77,8 +71,6 @@ class Relay(MultiService):
         self.tunnels = TunnelTable(
             reservations, self._room, reactor.seconds, changed, random_text=random_text, limits=limits.servers
         )
-        self._inherited = inherited or Inherited()
-        self._on_left = on_left
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
         self.tunnels.observers.append(self._tcp)
@@ -86,7 +78,6 @@ class Relay(MultiService):
         links = link_server_factory(self.clients.link, limits.link, reactor)
         self.entrance = Entrance(reactor, settings, self.tunnels, links, self.clients.bare_link, say=say, wall=wall)
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
-        self._takeover = Takeover(settings.state) if settings.takeover else None
         self._departure = Departure(
             reactor,
             listeners=self._listeners,
@@ -104,7 +95,6 @@ class Relay(MultiService):
         )
         self._expiry = LoopingCall(self.tunnels.expire)
         self._expiry.clock = reactor
-        self._failed = False
 
     @property
     def door(self) -> Door | None:
@@ -113,43 +103,17 @@ class Relay(MultiService):
 
     # -- the service
 
-    def privilegedStartService(self) -> None:
-        """Listen, as long as we may use a port below 1024."""
-        super().privilegedStartService()
-        self._attempt(self._listen)
-
-    def startService(self) -> None:
-        """Read what is kept, open for clients, and say so."""
-        super().startService()
-        self._attempt(self._open)
-
-    def _attempt(self, step: Callable[[], None]) -> None:
-        if self._failed:
-            return
-        try:
-            step()
-        except ConfigurationError as error:
-            self._failed = True
-            self._on_fatal(error)
-
     def _open(self) -> None:
         self._listen()
         self._state.hold()
-        tokens = self._tokens(self.settings)
+        tokens = self._read_tokens()
         self._ledger.load()
         self.tunnels.restore()
         self._inherited.close()
         self.clients.open(tokens)
         self.entrance.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
-        self._handover.listen()
-        if self._takeover is not None:
-            self._takeover.ready()
-        for line in introduce(self.settings, self._listeners.where()):
-            self._say(line)
-
-    def _tokens(self, settings: RelaySettings) -> Tokens:
-        return Tokens([read_token(settings.token_file) if settings.token_file else self._state.token()])
+        self._begun()
 
     def stopService(self) -> Deferred[Any]:
         """Close the ports, let visitors finish within the grace, tell every client, and write down who owns what."""
@@ -173,18 +137,8 @@ class Relay(MultiService):
     def _listen(self) -> None:
         """Keys are often readable, as ports are open, only to who starts us."""
         self.entrance.load()
-        if self._takeover is not None and not self._listeners.open:
-            self._take_over(self._takeover)
+        self._take_over()
         self._listeners.listen(self.entrance.front)
-
-    def _take_over(self, takeover: Takeover) -> None:
-        """Have the sockets of the relay that runs; it stops accepting, and what comes meanwhile waits in them."""
-        theirs = takeover.begin()
-        if theirs is None:
-            self._say(f"no relay runs with the state folder {self.settings.state}: nothing is taken over")
-        else:
-            self._inherited.ports.update(theirs.ports)
-            self._inherited.tunnels.update(theirs.tunnels)
 
     def _leave(self) -> None:
         """Another relay has begun in our place."""
@@ -203,7 +157,7 @@ class Relay(MultiService):
             raise ConfigurationError("the relay is not open")
         earlier, self.settings = self.settings, applicable(self.settings, settings)
         try:
-            tokens = self._tokens(self.settings)
+            tokens = self._read_tokens()
             prepared = self.entrance.prepare(self.settings)
         except ConfigurationError:
             self.settings = earlier

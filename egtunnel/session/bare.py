@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -11,8 +10,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.eager import READ, tune, write_now
-from egtunnel.interfaces import ILink, ILinkReceiver
+from egtunnel.interfaces import ILink
 from egtunnel.mux.frames import HEADER, HEADER_SIZE, FrameType
+from egtunnel.session.producer import LinkProducer
 from egtunnel.session.websocket import LinkLimits
 
 __all__ = ["BareLink"]
@@ -22,7 +22,7 @@ FIRST = frozenset({FrameType.MESSAGE, FrameType.GOAWAY})
 
 
 @implementer(ILink, IPushProducer)
-class BareLink(Protocol):
+class BareLink(LinkProducer, Protocol):
     """Either end of a link over a connection whose TLS handshake is over and has chosen ``egtunnel/1``.
 
     Until the peer is known its frames are handed on one by one, and only short ones are waited for; from then on
@@ -40,7 +40,6 @@ class BareLink(Protocol):
         self, on_link: Callable[[ILink], None], limits: LinkLimits, clock: IReactorTime, peer: str = ""
     ) -> None:
         self.peer = peer
-        self.receiver: ILinkReceiver | None = None
         self._on_link = on_link
         self._limits = limits
         self._clock = clock
@@ -60,14 +59,6 @@ class BareLink(Protocol):
         """The peer is known: hand on what comes as it comes."""
         self._known = True
 
-    def pause(self) -> None:
-        """Read nothing more."""
-        self._socket.pauseProducing()
-
-    def resume(self) -> None:
-        """Read again."""
-        self._socket.resumeProducing()
-
     def close(self, code: int, text: str) -> None:
         """Flush what was sent and say that it is all; why, the last frame has told.
 
@@ -77,40 +68,23 @@ class BareLink(Protocol):
             return
         self.receiver = None
         self._closing = True
-        self._deadline = self._clock.callLater(self._limits.closing, self._socket.abortConnection)
-        self._socket.unregisterProducer()  # or loseConnection would wait for it for ever
-        self._socket.resumeProducing()  # the peer's last word is to be read
-        self._socket.loseConnection()
+        self._deadline = self._clock.callLater(self._limits.closing, self.transport.abortConnection)
+        self.transport.unregisterProducer()  # or loseConnection would wait for it for ever
+        self.transport.resumeProducing()  # the peer's last word is to be read
+        self.transport.loseConnection()
 
     def abort(self) -> None:
         """End at once."""
         self.receiver = None
         self._closing = True
-        self._socket.abortConnection()
-
-    # -- the transport's producer interface: it pauses us when its buffer is full
-
-    def pauseProducing(self) -> None:
-        if self.receiver is not None:
-            self.receiver.link_paused()
-
-    def resumeProducing(self) -> None:
-        if self.receiver is not None:
-            self.receiver.link_resumed()
-
-    def stopProducing(self) -> None:
-        """The transport is lost; ``connectionLost`` follows."""
+        self.transport.abortConnection()
 
     # -- the connection
-
-    @property
-    def _socket(self) -> Any:
-        return self.transport
 
     def connectionMade(self) -> None:
         """The handshake of TLS was all there is."""
         tune(self.transport, unsent=0, read=READ)  # what is under way here is bounded by the peer's ACKs
-        self._socket.registerProducer(self, True)
+        self.transport.registerProducer(self, True)
         self._on_link(self)
 
     def dataReceived(self, data: bytes) -> None:

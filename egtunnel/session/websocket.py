@@ -26,7 +26,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.eager import BULK, READ, tune, write_now
-from egtunnel.interfaces import ILink, ILinkReceiver
+from egtunnel.interfaces import ILink
+from egtunnel.session.producer import LinkProducer
 
 __all__ = ["CLOSE_BASE", "SUBPROTOCOL", "LinkLimits", "link_client_factory", "link_server_factory"]
 
@@ -131,12 +132,10 @@ def _frame_head(length: int, mask: int) -> bytes:
 
 
 @implementer(ILink, IPushProducer)
-class _LinkProtocol:
+class _LinkProtocol(LinkProducer):
     """What both ends of a WebSocket link share; mixed into Autobahn's protocols, which speak camelCase."""
 
     factory: Any
-    transport: Any
-    receiver: ILinkReceiver | None = None
     peer: str = ""
     kind = "WebSocket"
     stream = False
@@ -171,14 +170,6 @@ class _LinkProtocol:
         if self._fast is not None:
             self._fast.longest = self.factory.limits.message
 
-    def pause(self) -> None:
-        """Read nothing more."""
-        self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Read again."""
-        self.transport.resumeProducing()
-
     def close(self, code: int, text: str) -> None:
         """Start the closing handshake; Autobahn ends the connection if the peer does not answer."""
         this: Any = self
@@ -190,19 +181,6 @@ class _LinkProtocol:
         """End at once."""
         self.receiver = None
         self.transport.abortConnection()
-
-    # -- the transport's producer interface: it pauses us when its buffer is full
-
-    def pauseProducing(self) -> None:
-        if self.receiver is not None:
-            self.receiver.link_paused()
-
-    def resumeProducing(self) -> None:
-        if self.receiver is not None:
-            self.receiver.link_resumed()
-
-    def stopProducing(self) -> None:
-        """The transport is lost; ``onClose`` follows."""
 
     # -- Autobahn's callbacks
 

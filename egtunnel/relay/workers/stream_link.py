@@ -12,8 +12,9 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from egtunnel.eager import write_now
-from egtunnel.interfaces import ILink, ILinkReceiver
+from egtunnel.eager import READ, widen, write_now
+from egtunnel.interfaces import ILink
+from egtunnel.session.producer import LinkProducer
 
 __all__ = ["StreamLink", "adopt_stream"]
 
@@ -23,22 +24,19 @@ MESSAGE, CLOSE, ADMITTED = range(3)
 CODE = Struct("!H")
 LONGEST = 4 << 20
 """Bytes of a message: more than any link has."""
-READ = 262_144
 
 
 @implementer(ILink, IPushProducer)
-class StreamLink(Protocol):
+class StreamLink(LinkProducer, Protocol):
     """One end; both are of the same relay.
 
     ``on_admitted``, ``on_close(code, text)``: what the far end has been told with ``admitted`` and ``close``.
     """
 
-    transport: Any
     kind = "another worker's"
     stream = True  # what comes over a bare link goes on as it came
 
     def __init__(self, peer: str, secure: bool = True) -> None:
-        self.receiver: ILinkReceiver | None = None
         self.peer = peer
         self.secure = secure
         self.on_admitted: Callable[[], None] = lambda: None
@@ -57,14 +55,6 @@ class StreamLink(Protocol):
         size = sum(map(len, frames))
         write_now(self.transport, b"".join((HEAD.pack(MESSAGE, size), *frames)))
 
-    def pause(self) -> None:
-        """Read nothing more."""
-        self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Read again."""
-        self.transport.resumeProducing()
-
     def close(self, code: int, text: str) -> None:
         """Have the far end told, and end."""
         self.receiver = None
@@ -77,26 +67,11 @@ class StreamLink(Protocol):
         self.receiver = None
         self.transport.abortConnection()
 
-    # -- the transport's producer interface: it pauses us when its buffer is full
-
-    def pauseProducing(self) -> None:
-        """The buffer is full."""
-        if self.receiver is not None:
-            self.receiver.link_paused()
-
-    def resumeProducing(self) -> None:
-        """It takes data again."""
-        if self.receiver is not None:
-            self.receiver.link_resumed()
-
-    def stopProducing(self) -> None:
-        """The transport is lost; ``connectionLost`` follows."""
-
     # -- Protocol
 
     def connectionMade(self) -> None:
         """Connected."""
-        self.transport.bufferSize = READ
+        widen(self.transport, READ)
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:

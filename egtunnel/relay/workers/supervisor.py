@@ -11,7 +11,6 @@ from collections.abc import Callable
 from signal import SIGINT, SIGTERM
 from typing import Any
 
-from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import ServerFactory
@@ -19,15 +18,15 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost
+from egtunnel.relay.departure import give_up, take_back
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover, Sockets
 from egtunnel.relay.inherited import Inherited
-from egtunnel.relay.introduction import introduce
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Reservations
+from egtunnel.relay.root import Root
 from egtunnel.relay.settings import RelaySettings, applicable
-from egtunnel.relay.state import Ledger, State, read_token
-from egtunnel.relay.takeover import Takeover
+from egtunnel.relay.state import Ledger, State
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.relay.workers.board import Board
@@ -46,7 +45,7 @@ PATIENCE = 10.0
 """Seconds that workers have to end after their grace."""
 
 
-class Supervisor(MultiService):
+class Supervisor(Root):
     """A relay of several processes, as far as twistd and the person who runs it see.
 
     The parameters are those of ``relay.service.Relay``; ``launch`` says how workers are started.
@@ -66,15 +65,10 @@ class Supervisor(MultiService):
         inherited: Inherited,
         signals: Signals,
     ) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings, say=say, on_fatal=on_fatal, on_left=on_left, inherited=inherited)
         self._reactor = reactor
-        self._say = say
-        self._on_fatal = on_fatal
-        self._on_left = on_left
         self._signals = signals
-        self._inherited = inherited
-        self._failed = self._opened = self._left = False
+        self._left = False
         self._tokens: Tokens | None = None
         self._make_names()
         self._make_ports()
@@ -96,7 +90,6 @@ class Supervisor(MultiService):
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         # Serves nobody: it finds what is wrong with the files before any worker does.
         self._rehearsal = Entrance(reactor, settings, self.table, _Nobody(), _no_link, say=_nothing, wall=time.time)
-        self._takeover = Takeover(settings.state) if settings.takeover else None
         self._handover = Handover(reactor, settings.state, freeze=self._freeze, thaw=self._thaw, left=self._leave)
 
     def _make_workers(self, launch: Launch) -> None:
@@ -115,38 +108,9 @@ class Supervisor(MultiService):
 
     # -- the service
 
-    def privilegedStartService(self) -> None:
-        """Listen, as long as we may use a port below 1024."""
-        super().privilegedStartService()
-        self._attempt(self._listen)
-
-    def startService(self) -> None:
-        """Read what is kept and start the workers; they let clients in."""
-        super().startService()
-        self._attempt(self._open)
-
-    def _attempt(self, step: Callable[[], None]) -> None:
-        if self._failed:
-            return
-        try:
-            step()
-        except ConfigurationError as error:
-            self._fail(error)
-
-    def _fail(self, error: EgtunnelError) -> None:
-        if not self._failed:
-            self._failed = True
-            self._on_fatal(error)
-
     def _listen(self) -> None:
         self._rehearsal.load()
-        if self._takeover is not None and not self._listeners.open:
-            theirs = self._takeover.begin()
-            if theirs is None:
-                self._say(f"no relay runs with the state folder {self.settings.state}: nothing is taken over")
-            else:
-                self._inherited.ports.update(theirs.ports)
-                self._inherited.tunnels.update(theirs.tunnels)
+        self._take_over()
         if not self._listeners.open:
             self._listeners.listen(_Nobody())
             for port in self._own_ports():
@@ -162,10 +126,6 @@ class Supervisor(MultiService):
         self._expiry.start(self.settings.limits.expiry, now=False)
         self.crew.start()
         self._watch.start(LOOK, now=False)
-
-    def _read_tokens(self) -> Tokens:
-        file = self.settings.token_file
-        return Tokens([read_token(file) if file else self._state.token()])
 
     def _own_ports(self) -> list[Any]:
         return list(self._listeners.open.values())
@@ -215,12 +175,7 @@ class Supervisor(MultiService):
 
     def _begun(self) -> None:
         """All workers are there."""
-        self._opened = True
-        self._handover.listen()
-        if self._takeover is not None:
-            self._takeover.ready()
-        for line in introduce(self.settings, self._listeners.where()):
-            self._say(line)
+        super()._begun()
 
     # -- other settings while we run
 
@@ -251,21 +206,12 @@ class Supervisor(MultiService):
 
     def _freeze(self) -> Sockets:
         sockets = self._listeners.open, self._tcp.ports
-        for port in (*sockets[0].values(), *sockets[1].values()):
-            let_be: Any = port
-            let_be._shouldShutdown = False  # the socket is the other relay's, too
         self.crew.tell_all({"type": "pause", "paused": True})
-        self._ledger.close()
-        self._state.release()
+        give_up(sockets, self._state, self._ledger)
         return sockets
 
     def _thaw(self) -> None:
-        self.log.warn("a relay that was to take over did not begin; going on")
-        try:
-            self._state.hold()
-        except ConfigurationError as error:
-            self.log.error("{text}", text=error.text)
-        self._ledger.thaw()
+        take_back(self._state, self._ledger)
         self.crew.tell_all({"type": "pause", "paused": False})
 
     def _leave(self) -> None:
