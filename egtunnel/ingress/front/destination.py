@@ -7,7 +7,8 @@ import re
 import attrs
 
 from egtunnel.ingress.http.routes import Host, parse_host
-from egtunnel.ingress.tls.hello import MalformedHello, server_name
+from egtunnel.ingress.tls.hello import MalformedHello, offered, server_name
+from egtunnel.interfaces import LINK_PROTOCOL
 
 __all__ = ["LONGEST_HELLO", "Destination", "destination"]
 
@@ -24,12 +25,12 @@ _HOST = re.compile(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]{1,262}?)[ \t]*\r\n")
 class Destination:
     """``host``: whom it names; None: nobody who can be read. ``path``: of the first request, where it is in the clear.
 
-    ``tls``: a ClientHello said it.
+    ``link``: it could be a client's, and is no visitor's: a ClientHello offers what only clients speak.
     """
 
     host: Host | None = None
     path: bytes = b""
-    tls: bool = False
+    link: bool = False
 
 
 NOWHERE = Destination()
@@ -50,9 +51,12 @@ def destination(data: bytes, tls: bool) -> Destination | None:
 def _of_hello(data: bytes) -> Destination | None:
     try:
         name = server_name(data, LONGEST_HELLO)
+        if name is None:
+            return None
+        link = LINK_PROTOCOL in offered(data, LONGEST_HELLO)
     except MalformedHello:
         return NOWHERE
-    return None if name is None else Destination(parse_host(name.encode()) if name else None, tls=True)
+    return Destination(parse_host(name.encode()) if name else None, link=link)
 
 
 def _of_head(data: bytes) -> Destination:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from egtunnel.errors import EgtunnelError
 
-__all__ = ["DECODE_ERROR", "UNRECOGNIZED_NAME", "MalformedHello", "alert", "server_name"]
+__all__ = ["DECODE_ERROR", "UNRECOGNIZED_NAME", "MalformedHello", "alert", "offered", "server_name"]
 
 HANDSHAKE = 22
 ALERT = 21
 CLIENT_HELLO = 1
 SERVER_NAME = 0
 HOST_NAME = 0
+ALPN = 16
 RECORD_HEAD = 5
 MESSAGE_HEAD = 4
 LONGEST_RECORD = 16_384 + 256
@@ -44,6 +45,21 @@ def server_name(data: bytes, longest: int) -> str | None:
         return _name(_extensions(message))
     except (IndexError, UnicodeDecodeError):
         raise MalformedHello("a ClientHello that ends too soon") from None
+
+
+def offered(data: bytes, longest: int) -> tuple[bytes, ...]:
+    """The protocols that a whole ClientHello offers by ALPN (RFC 7301 section 3.1), the best first.
+
+    Raises MalformedHello, also where bytes are missing.
+    """
+    try:
+        protocols = _Bytes(_Bytes(_extension(_extensions(_message(data, longest) or b""), ALPN)).block(2))
+        found = []
+        while protocols:
+            found.append(protocols.block(1))
+    except IndexError:
+        raise MalformedHello("a ClientHello that ends too soon") from None
+    return tuple(found)
 
 
 def _message(data: bytes, longest: int) -> bytes | None:
@@ -102,14 +118,20 @@ def _extensions(message: bytes) -> bytes:
     return reader.block(2) if reader else b""
 
 
-def _name(extensions: bytes) -> str:
+def _extension(extensions: bytes, wanted: int) -> bytes:
+    """What one of them holds; an empty list where it is not there."""
     reader = _Bytes(extensions)
     while reader:
         kind, body = reader.number(2), reader.block(2)
-        if kind == SERVER_NAME:
-            names = _Bytes(_Bytes(body).block(2))
-            while names:
-                kind, name = names.number(1), names.block(2)
-                if kind == HOST_NAME:
-                    return name.decode("ascii").lower().rstrip(".")
+        if kind == wanted:
+            return body
+    return bytes(2)
+
+
+def _name(extensions: bytes) -> str:
+    names = _Bytes(_Bytes(_extension(extensions, SERVER_NAME)).block(2))
+    while names:
+        kind, name = names.number(1), names.block(2)
+        if kind == HOST_NAME:
+            return name.decode("ascii").lower().rstrip(".")
     return ""

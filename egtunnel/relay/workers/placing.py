@@ -68,7 +68,7 @@ class Placing:
             where = route(wish.host, self._domain)
             if not where.own:
                 return self._for(find(self._tunnels, wish.host, where))
-        if wish.tls or wish.path.partition(b"?")[0] == self._link_path:
+        if wish.link or wish.path.partition(b"?")[0] == self._link_path:
             return self._for_link()
         named = split_path(wish.path)
         return 0 if named is None else self._for(self._tunnels.by_name(named[0]))
@@ -92,7 +92,7 @@ class Placing:
         return worker if even or (load.busy < IDLE and load.sent < BURST) else 0
 
     def _for_link(self) -> int:
-        """Clients go where the fewest are. Within TLS a visitor of the relay's own host looks the same."""
+        """Clients go where the fewest are; one that speaks WebSocket within TLS stays where it came in."""
         worker = min(self.others, key=lambda each: _sessions(self.others[each]))
         own = self._own()
         if _sessions(self.others[worker]) < own.sessions + self.kept:

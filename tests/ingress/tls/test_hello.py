@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from egtunnel.ingress.tls.hello import MalformedHello, alert, server_name
+from egtunnel.ingress.tls.hello import MalformedHello, alert, offered, server_name
 
 LONGEST = 16_384
 
@@ -50,6 +50,19 @@ def test_a_name_is_read_in_lower_case_and_without_its_last_dot() -> None:
 def test_without_the_extension_there_is_no_name() -> None:
     """That is not the same as not knowing yet."""
     assert server_name(client_hello(), LONGEST) == ""
+
+
+def test_what_is_offered_is_what_openssl_writes() -> None:
+    """In its order; nothing where there is no such extension."""
+    assert offered(HELLO, LONGEST) == (b"h2", b"http/1.1")
+    assert offered(client_hello("app.example.com"), LONGEST) == ()
+
+
+@pytest.mark.parametrize("size", [0, 3, 40, len(HELLO) - 1])
+def test_what_a_part_offers_is_not_asked(size: int) -> None:
+    """Whoever asks has the whole message."""
+    with pytest.raises(MalformedHello):
+        offered(HELLO[:size], LONGEST)
 
 
 @given(st.integers(0, len(HELLO) - 1))

@@ -8,11 +8,13 @@ import pytest
 
 from egtunnel.ingress.front.destination import Destination, destination
 from egtunnel.ingress.http.routes import parse_host
+from egtunnel.interfaces import LINK_PROTOCOL
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.workers.arrivals import worker_of
 from egtunnel.relay.workers.placing import BURST, SLACK, Load, Placing
 from egtunnel.relay.workers.shares import share_of
+from tests.ingress.tls.test_hello import client_hello
 
 
 class Names:
@@ -68,6 +70,15 @@ def test_clients_are_spread_evenly() -> None:
         where.sent(worker)
         went.append(worker)
     assert went.count(0) == went.count(2) == 5
+
+
+def test_a_visitor_of_the_relays_own_host_stays() -> None:
+    """A ClientHello that offers a bare link is a client's; any other may be a browser's, which is served anywhere."""
+    where, browser = placing(Load(sessions=3)), client_hello("example.com", (b"h2", b"http/1.1"))
+    wish = destination(browser, tls=True)
+    assert wish is not None and where.worker(wish) == 0
+    wish = destination(client_hello("example.com", (LINK_PROTOCOL, b"http/1.1")), tls=True)
+    assert wish is not None and where.worker(wish) == 2
 
 
 @pytest.mark.parametrize(
