@@ -37,7 +37,7 @@ __all__ = ["KEPT", "SHAPES", "drawings", "main", "section"]
 
 SETTLE_SECONDS = 2.0
 BUSY_SECONDS = 5
-MANY = ("--max-channels", "20000", "--max-visitors", "20000", "--max-per-port", "20000")
+MANY = ("--max-channels", "20000", "--max-visitors", "20000")
 """More than its defaults let in."""
 KEPT = "scale.json"
 Points = list[dict[str, float]]

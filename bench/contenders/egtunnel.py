@@ -117,7 +117,7 @@ class Egtunnel:
         """The options of egrelay."""
         tcp_ports = f"{places.tcp_port}-{places.tcp_port}"
         # All visitors of a benchmark come from one address.
-        limits = ["--max-per-address", "20000", "--max-handshake-rate", "20000"]
+        limits = ["--max-per-address", "20000", "--max-per-port", "20000", "--max-handshake-rate", "20000"]
         files = ["--tls-cert", str(places.certificate), "--tls-key", str(places.key)]
         tls = [*files, "--plain-http", "redirect" if self.https else "serve"] if self.encrypts else []
         log = [] if self.tcp else ["--access-log", str(places.folder / "access.log")]
