@@ -33,6 +33,7 @@ from egtunnel.eager_loop import shorten
 from egtunnel.errors import ConfigurationError, EgtunnelError, Superseded
 from egtunnel.garbage import collect_seldom
 from egtunnel.hangup import Hangup
+from egtunnel.mux.limits import MuxLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
 
@@ -72,6 +73,9 @@ class Options(ConfiguredOptions):
             "resume-window", 60.0, "seconds visitors wait for the next link to the relay; 0: none", number(0, 3600)
         ),
         parameter("drain", 10.0, "seconds to serve on at a stop, where names are shared; 0: none", number(0, 3600)),
+        parameter(
+            "max-channels", 4096, "visitors' connections at once, if the relay lets so many", whole_number(1, 1_000_000)
+        ),
         parameter("state", None, "folder for what must survive a restart", folder),
         parameter("config", None, "TOML file with the same names", folder),
     ]
@@ -196,7 +200,10 @@ def _client(
         sources=options["link-source"],
         say=say,
         on_fatal=fail,
-        limits=ClientLimits(session=SessionLimits(resume=options["resume-window"]), drain=options["drain"]),
+        limits=ClientLimits(
+            session=SessionLimits(mux=MuxLimits(channels=options["max-channels"]), resume=options["resume-window"]),
+            drain=options["drain"],
+        ),
     )
     client.setName(f"egclient {turn + 1}")
     return client

@@ -22,7 +22,7 @@ class MuxLimits:
     """
 
     channels: int = attrs.field(default=4096, validator=attrs.validators.ge(0))
-    unaccepted: int = attrs.field(default=1024, validator=attrs.validators.ge(0))
+    unaccepted: int = attrs.field(default=4096, validator=attrs.validators.ge(0))
     control: int = attrs.field(default=1_048_576, validator=attrs.validators.ge(0))
     quantum: int = attrs.field(
         default=32_768, validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_PAYLOAD))

@@ -78,6 +78,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "insecure": 0,
         "resume-window": 60.0,
         "drain": 10.0,
+        "max-channels": 4096,
         "state": None,
         "config": None,
     }

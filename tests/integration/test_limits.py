@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -244,11 +245,17 @@ def never_answer(connection: socket.socket) -> None:
         pass
 
 
-def test_one_visitor_too_many_gets_over_limit_and_the_others_stay(tmp_path: Path, start: Start, nginx: Nginx) -> None:
+THREE = ("--max-channels", "3")
+
+
+@pytest.mark.parametrize(("relays", "clients"), [(THREE, ()), ((), THREE)], ids=["of the relay", "of the client"])
+def test_one_visitor_too_many_gets_over_limit_and_the_others_stay(
+    tmp_path: Path, start: Start, nginx: Nginx, relays: tuple[str, ...], clients: tuple[str, ...]
+) -> None:
     """``--max-channels 3``: three visitors wait for an answer, the fourth gets 429; other clients' visitors do not."""
-    relay = special(tmp_path, start, "--max-channels", "3")
+    relay = special(tmp_path, start, *relays)
     with Upstream(never_answer) as upstream, contextlib.ExitStack() as stack:
-        client = Client(relay, "--local", str(upstream.port), "--name", "slow")
+        client = Client(relay, "--local", str(upstream.port), "--name", "slow", *clients)
         start(client)
         client.url()
         request = f"GET / HTTP/1.1\r\nHost: {relay.host('slow')}\r\n\r\n".encode()
@@ -301,6 +308,27 @@ def test_one_visitor_too_many_at_a_tcp_port_is_closed_at_once(tmp_path: Path, st
                     late.finish()
                     if late.rest() == b"late":
                         break
+    relay.assert_calm()
+    client.assert_calm()
+
+
+def test_many_visitors_wait_while_a_client_is_slow_to_accept_them(tmp_path: Path, start: Start, nginx: Nginx) -> None:
+    """1,500 come while it stands still, and none is cut."""
+    relay = special(tmp_path, start, "--tcp-ports", str(free_port()), "--max-per-port", "2000")
+    client = Client(relay, "--local", str(nginx.port), "--tcp", "0")
+    start(client)
+    port = client.tcp_port()
+    with contextlib.ExitStack() as stack:
+        client.process.send_signal(signal.SIGSTOP)
+        visitors = connect_many(stack, port, 1500)
+        for visitor in visitors:
+            visitor.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        with until("the relay to have all of them") as deadline:
+            while len(os.listdir(f"/proc/{relay.pid}/fd")) < 1500 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        client.process.send_signal(signal.SIGCONT)
+        for visitor in visitors:
+            assert visitor.answer().status == 200
     relay.assert_calm()
     client.assert_calm()
 

@@ -142,5 +142,5 @@ def test_limits_that_cannot_work_are_refused(limits: dict[str, int]) -> None:
 
 def test_the_limits_of_today() -> None:
     """Docs and sample configuration rely on them."""
-    assert MuxLimits() == MuxLimits(channels=4096, unaccepted=1024, control=1_048_576, quantum=32_768, flight=73_728)
+    assert MuxLimits() == MuxLimits(channels=4096, unaccepted=4096, control=1_048_576, quantum=32_768, flight=73_728)
     assert a_mux(Role.CLIENT).limits.channels == 4096
