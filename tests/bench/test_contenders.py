@@ -134,7 +134,7 @@ def test_egtunnel_runs_with_defaults_but_for_ports_and_folders(tmp_path: Path) -
     places, contender = Places(7070, 20001, 8080, tmp_path), Egtunnel("egtunnel-tcp", tcp=True)
     assert contender.relay_options(places) == [
         *("--port", "7070", "--tcp-ports", "20001-20001", "--state", str(tmp_path / "relay")),
-        *("--max-per-address", "20000", "--max-handshake-rate", "20000"),
+        *("--max-per-address", "20000", "--max-per-port", "20000", "--max-handshake-rate", "20000"),
     ]
     assert contender.client_options(places) == [
         *("--relay", "ws://localhost:7070/connect", "--state", str(tmp_path / "client")),
