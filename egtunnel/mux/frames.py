@@ -164,6 +164,7 @@ class FrameDecoder:
                 try:
                     _check(kind, flags, length, channel)
                 except (FrameError, UnknownFrameType) as fault:
+                    self.drop()
                     return frames, fault
             start = offset + HEADER_SIZE
             if start + length > end:

@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pytest
 
+from egtunnel.eager import READ
 from tests.integration.daemons import Client, Relay, until
 from tests.integration.rawhttp import Connection
 from tests.integration.transfers import MIB, blocks, growth, raw_service, sha256_of_blocks
 from tests.integration.upstreams import Nginx, Upstream
 
 OTHERS = 99
-MOST_GROWTH = 16 * MIB
+MOST_GROWTH = 16 * MIB + OTHERS * READ
+"""Each of the others may have a wide read on its way, as the turns of the day have it; a file has a GiB."""
 MOST_SWALLOWED = 40 * MIB
 """What the kernel's buffers of four sockets and the windows between them may take of an upload nobody reads."""
 RATE = 10_000
@@ -56,7 +58,7 @@ class House:
 
     @contextlib.contextmanager
     def nothing_piles_up(self) -> Iterator[None]:
-        """The peak of each daemon lies less than 16 MiB above what the same 99 visitors cost without the slow one."""
+        """The peak of each daemon lies little above what the same 99 visitors cost without the slow one."""
         with growth(self.relay, self.client) as grown:
             yield
         more = {name: grown[name] - self.usual[name] for name in grown}

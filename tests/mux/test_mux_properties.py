@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from egtunnel.errors import ProtocolError
@@ -101,6 +101,7 @@ def test_no_peer_confuses_an_application(
         assert mux.receive(b"more") == []
 
 
+@example(Role.RELAY, [b"\x00", b"\x04" + bytes(65_542)])
 @given(ROLES, st.lists(STREAMS, max_size=6))
 def test_a_peer_alone_cannot_make_us_hold_more_than_the_windows(role: Role, streams: list[bytes]) -> None:
     """Bytes held are bounded by channels and windows, although nothing is ever consumed or sent."""
