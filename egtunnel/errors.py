@@ -28,6 +28,11 @@ __all__ = [
     "Refused",
     "RemoteProtocolError",
     "ShuttingDown",
+    "StoreBusy",
+    "StoreConflict",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
     "Superseded",
     "TooManyChannels",
     "UnknownFrameType",
@@ -222,6 +227,36 @@ class Refused(EgtunnelError):
         self.reason = reason
         self.retry = retry
         self.after = after
+
+
+class StoreError(EgtunnelError):
+    """The store could not do what was asked of it."""
+
+    word = "store-error"
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached at the moment; it comes back by itself."""
+
+    word = "store-unavailable"
+
+
+class StoreBusy(StoreUnavailable):
+    """More is asked of the store than it can do at the moment."""
+
+    word = "store-busy"
+
+
+class StoreFull(StoreError):
+    """The store has no room on its disk: it can be read and not written."""
+
+    word = "store-full"
+
+
+class StoreConflict(StoreError):
+    """What was to be written exists already, or belongs to something that does not exist."""
+
+    word = "store-conflict"
 
 
 def _subclasses(root: type[EgtunnelError]) -> list[type[EgtunnelError]]:

@@ -85,6 +85,14 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.mux", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session.messages", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.session", frozenset({"egtunnel.eager", "egtunnel.errors", "egtunnel.interfaces", "egtunnel.mux"})),
+    Layer("egtunnel.store.records", frozenset(), PURE),
+    Layer("egtunnel.store.address", frozenset({"egtunnel.errors"}), PURE),
+    *(
+        Layer(f"egtunnel.access.{name}", frozenset({"egtunnel.errors", "egtunnel.store.records"}), PURE)
+        for name in ("scope", "tokens")
+    ),
+    Layer("egtunnel.access", SEAMS | {"egtunnel.store.limits", "egtunnel.store.records"}),
+    Layer("egtunnel.limits", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.relay.service", None),
     Layer("egtunnel.relay.workers.supervisor", None),
     Layer("egtunnel.relay.workers.worker", None),

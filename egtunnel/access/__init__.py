@@ -1,0 +1,1 @@
+"""Who may do what: tokens and their scope, shares and their links."""

@@ -1,0 +1,1 @@
+"""How much and how fast: arithmetic of limits, pure, every moment an argument."""
