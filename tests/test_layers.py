@@ -89,7 +89,12 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.store.address", frozenset({"egtunnel.errors"}), PURE),
     *(
         Layer(f"egtunnel.access.{name}", frozenset({"egtunnel.errors", "egtunnel.store.records"}), PURE)
-        for name in ("scope", "tokens")
+        for name in ("cache", "cookies", "passphrases", "paths", "scope", "tokens")
+    ),
+    Layer(
+        "egtunnel.access.shares",
+        frozenset({"egtunnel.access.paths", "egtunnel.errors", "egtunnel.store.records"}),
+        PURE,
     ),
     Layer("egtunnel.access", SEAMS | {"egtunnel.store.limits", "egtunnel.store.records"}),
     Layer("egtunnel.limits", frozenset({"egtunnel.errors"}), PURE),
