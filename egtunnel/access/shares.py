@@ -32,7 +32,7 @@ class ShareLimits:
     tunnels: int = 32
     methods: int = 16
     note: int = 500
-    longest: float = 157_680_000.0
+    longest: int = 157_680_000
     uses: int = 1_000_000_000
     name: int = 64
     prefix: int = 256
@@ -72,6 +72,8 @@ class Share:
     @classmethod
     def from_record(cls, record: ShareRecord) -> Share:
         """Of a row. Raises ConfigurationError if it says what no share can say."""
+        if not 1 <= len(record.tunnels) <= LIMITS.tunnels or len(record.services) > LIMITS.services:
+            raise ConfigurationError(f"a share has 1 to {LIMITS.tunnels} tunnels and up to {LIMITS.services} services")
         services = tuple(make_service(service, record.tunnels) for service in record.services)
         return cls(
             record.id,

@@ -16,7 +16,8 @@ class StoreLimits:
     changes of its tables included. ``connect``: to a new connection. ``lock``: wait for another writer. ``recycle``:
     age at which a connection to PostgreSQL is replaced. ``first_retry`` and ``last_retry``: the waits between two looks
     whether a store that went away is back. ``audit``: rows of the audit log that are kept, each for ``audit_age`` at
-    most. ``batch``: rows of one statement.
+    most. ``batch``: refusals, uses of tokens and sums of usage that wait to be written, of each; ``interval``: until
+    they are.
     """
 
     threads: int = 4
@@ -29,5 +30,6 @@ class StoreLimits:
     first_retry: float = 0.25
     last_retry: float = 15.0
     audit: int = 100_000
-    audit_age: float = 7_776_000.0
-    batch: int = 500
+    audit_age: int = 7_776_000
+    batch: int = 1_000
+    interval: float = 2.0

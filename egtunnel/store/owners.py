@@ -17,7 +17,7 @@ OWNERS = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(128), nullable=False, unique=True),
     sa.Column("created", Moment, nullable=False),
-    sa.Column("disabled", Moment),
+    sa.Column("disabled", Moment, index=True),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from egtunnel.access.scope import KINDS, RULES, PortRange, Scope
 from egtunnel.errors import ConfigurationError, Refused
 
+ROOT = Path(__file__).resolve().parents[2]
 DEMO = Scope(
     kinds=frozenset({"http", "tcp", "udp"}),
     names=("demo-*",),
@@ -49,8 +51,10 @@ def test_a_refusal_names_its_rule(rule: str, claim: dict[str, Any]) -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    """In the table above."""
+    """In the table above; and stands in the reference."""
     assert {rule for rule, _ in CASES} == set(RULES)
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    assert not [rule for rule in RULES if f"| `scope-{rule}` |" not in reference]
 
 
 @pytest.mark.parametrize(

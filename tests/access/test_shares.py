@@ -128,6 +128,13 @@ def test_another_service_is_not_read(value: object) -> None:
         make_service(value, [HOST])
 
 
+@pytest.mark.parametrize(("tunnels", "services"), [((), ()), ((HOST,) * 33, ()), ((HOST,), ("/mail",) * 33)])
+def test_a_share_has_no_end_of_parts(tunnels: tuple[str, ...], services: tuple[object, ...]) -> None:
+    """Each is looked at for every request."""
+    with pytest.raises(ConfigurationError):
+        Share.from_record(attrs.evolve(RECORD, tunnels=tunnels, services=services))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("words", "methods"),
     [

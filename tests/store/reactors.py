@@ -22,11 +22,11 @@ class Turns:
     def __init__(self) -> None:
         self.reactor = SelectReactor()
 
-    def wait(self, deferred: Deferred[T]) -> T:
+    def wait(self, deferred: Deferred[T], seconds: float = PATIENCE) -> T:
         """What the Deferred fires with; raises what it fails with."""
         results: list[Any] = []
         deferred.addBoth(results.append)
-        self.until(lambda: bool(results))
+        self.until(lambda: bool(results), seconds)
         result = results[0]
         if isinstance(result, Failure):
             result.raiseException()

@@ -49,7 +49,7 @@ def filled(address: StoreAddress, turns: Turns) -> Iterator[StoreAddress]:
     """The place of a store that is not open."""
     store = Store(address, turns.reactor, FILL, lambda line: None)
     turns.wait(store.open())
-    turns.wait(store.write(fill))
+    turns.wait(store.write(fill), FILL.answer)
     turns.wait(store.close())
     yield address
 

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_owners"),
         sa.UniqueConstraint("name", name="uq_owners_name"),
     )
+    op.create_index("ix_owners_disabled", "owners", ["disabled"])
     _tokens()
     _names()
     _shares()
