@@ -38,7 +38,10 @@ class Turns:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
-            self.reactor.iterate(0.05)
+            # Not iterate(): that runs what is due first and then waits for something, also when nothing is left to do.
+            due = self.reactor.timeout()
+            self.reactor.doIteration(0.05 if due is None else min(due, 0.05))
+            self.reactor.runUntilCurrent()
 
     def close(self) -> None:
         """Close the waker's descriptors."""

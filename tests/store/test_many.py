@@ -54,7 +54,7 @@ def filled(address: StoreAddress, turns: Turns) -> Iterator[StoreAddress]:
     yield address
 
 
-def p99(turns: Turns, store: Store, look: Callable[[int], Callable[[Rows], Any]]) -> float:
+def p50_and_p99(turns: Turns, store: Store, look: Callable[[int], Callable[[Rows], Any]]) -> tuple[float, float]:
     """Milliseconds, from the reactor to a thread and back, one after the other."""
     chance, taken = random.Random(6), []
     for _ in range(LOOKS):
@@ -62,7 +62,8 @@ def p99(turns: Turns, store: Store, look: Callable[[int], Callable[[Rows], Any]]
         started = time.perf_counter()
         assert turns.wait(store.read(work)) is not None
         taken.append(time.perf_counter() - started)
-    return sorted(taken)[LOOKS * 99 // 100] * 1_000
+    taken.sort()
+    return taken[LOOKS // 2] * 1_000, taken[LOOKS * 99 // 100] * 1_000
 
 
 def test_look_ups_and_start_with_a_hundred_thousand_of_each(
@@ -73,13 +74,15 @@ def test_look_ups_and_start_with_a_hundred_thousand_of_each(
     started = time.perf_counter()
     turns.wait(store.open())
     opened = time.perf_counter() - started
-    token = p99(turns, store, lambda number: lambda rows: rows.tokens.find(f"t{number}"))
-    share = p99(turns, store, lambda number: lambda rows: rows.shares.find(digest(number)))
-    polled = p99(turns, store, lambda number: lambda rows: rows.tokens.revoked_since(2.0 + number))
+    looks: dict[str, Callable[[int], Callable[[Rows], Any]]] = {
+        "token": lambda number: lambda rows: rows.tokens.find(f"t{number}"),
+        "share": lambda number: lambda rows: rows.shares.find(digest(number)),
+        "revoked": lambda number: lambda rows: rows.tokens.revoked_since(2.0 + number),
+    }
+    found = {name: p50_and_p99(turns, store, look) for name, look in looks.items()}
     turns.wait(store.close())
-    kind = "SQLite" if filled.file else "PostgreSQL"
+    figures = ", ".join(f"{name} {p50:.2f} and {p99:.2f} ms" for name, (p50, p99) in found.items())
     with capsys.disabled():
-        print(f"\n{kind}: open {opened:.2f} s; p99 of token {token:.2f} ms, share {share:.2f}, revoked {polled:.2f}")
-    assert token < 5
-    assert share < 5
+        print(f"\n{'SQLite' if filled.file else 'PostgreSQL'}: open {opened:.2f} s; p50 and p99 of {figures}")
+    assert max(p99 for _, p99 in found.values()) < 5
     assert opened < 3
