@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-__all__ = ["METADATA", "Moment"]
+__all__ = ["METADATA", "Moment", "rare"]
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -15,3 +15,12 @@ METADATA = sa.MetaData(
     }
 )
 Moment = sa.Double
+
+
+def rare(column: str) -> sa.Index:
+    """An index of a column that is empty in almost all rows: of those that have a value only.
+
+    It stays small, and PostgreSQL sees that it is, also before it has counted the rows of a new table.
+    """
+    there = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(None, column, postgresql_where=there, sqlite_where=there)

@@ -6,7 +6,7 @@ import builtins
 
 import sqlalchemy as sa
 
-from egtunnel.store.metadata import METADATA, Moment
+from egtunnel.store.metadata import METADATA, Moment, rare
 from egtunnel.store.records import OwnerRecord
 
 __all__ = ["OWNERS", "Owners"]
@@ -17,7 +17,8 @@ OWNERS = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(128), nullable=False, unique=True),
     sa.Column("created", Moment, nullable=False),
-    sa.Column("disabled", Moment, index=True),
+    sa.Column("disabled", Moment),
+    rare("disabled"),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from egtunnel.store.metadata import METADATA, Moment
+from egtunnel.store.metadata import METADATA, Moment, rare
 from egtunnel.store.owners import OWNERS
 from egtunnel.store.records import ShareRecord
 
@@ -29,7 +29,8 @@ SHARES = sa.Table(
     sa.Column("uses_left", sa.BigInteger),
     sa.Column("passphrase", sa.String(256), nullable=False),
     sa.Column("note", sa.Text, nullable=False),
-    sa.Column("revoked", Moment, index=True),
+    sa.Column("revoked", Moment),
+    rare("revoked"),
     sa.Column("last_used", Moment),
     sa.Column("use_count", sa.BigInteger, nullable=False),
 )

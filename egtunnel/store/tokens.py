@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from egtunnel.store.metadata import METADATA, Moment
+from egtunnel.store.metadata import METADATA, Moment, rare
 from egtunnel.store.owners import OWNERS
 from egtunnel.store.records import TokenRecord
 
@@ -25,7 +25,8 @@ TOKENS = sa.Table(
     sa.Column("scope", sa.Text, nullable=False),
     sa.Column("created", Moment, nullable=False),
     sa.Column("expires", Moment),
-    sa.Column("revoked", Moment, index=True),
+    sa.Column("revoked", Moment),
+    rare("revoked"),
     sa.Column("last_used", Moment),
     sa.UniqueConstraint("owner", "name"),
 )

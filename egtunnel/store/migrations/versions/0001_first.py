@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_owners"),
         sa.UniqueConstraint("name", name="uq_owners_name"),
     )
-    op.create_index("ix_owners_disabled", "owners", ["disabled"])
+    _rare("owners", "disabled")
     _tokens()
     _names()
     _shares()
@@ -45,6 +45,11 @@ def upgrade() -> None:
     op.create_index("ix_audit_at", "audit", ["at"])
 
 
+def _rare(table: str, column: str) -> None:
+    there = sa.text(f"{column} IS NOT NULL")
+    op.create_index(f"ix_{table}_{column}", table, [column], postgresql_where=there, sqlite_where=there)
+
+
 def _tokens() -> None:
     op.create_table(
         "tokens",
@@ -62,7 +67,7 @@ def _tokens() -> None:
         sa.ForeignKeyConstraint(["owner"], ["owners.id"], name="fk_tokens_owner"),
     )
     op.create_index("ix_tokens_owner", "tokens", ["owner"])
-    op.create_index("ix_tokens_revoked", "tokens", ["revoked"])
+    _rare("tokens", "revoked")
 
 
 def _names() -> None:
@@ -100,5 +105,6 @@ def _shares() -> None:
         sa.UniqueConstraint("digest", name="uq_shares_digest"),
         sa.ForeignKeyConstraint(["owner"], ["owners.id"], name="fk_shares_owner"),
     )
-    for column in ("owner", "expires", "revoked"):
+    _rare("shares", "revoked")
+    for column in ("owner", "expires"):
         op.create_index(f"ix_shares_{column}", "shares", [column])
