@@ -27,6 +27,7 @@ __all__ = [
     "ProtocolError",
     "Refused",
     "RemoteProtocolError",
+    "Revoked",
     "ShuttingDown",
     "StoreBusy",
     "StoreConflict",
@@ -227,6 +228,13 @@ class Refused(EgtunnelError):
         self.reason = reason
         self.retry = retry
         self.after = after
+
+
+class Revoked(EgtunnelError):
+    """The token with which the client logged in is no longer good."""
+
+    code = 22
+    word = "revoked"
 
 
 class StoreError(EgtunnelError):

@@ -37,6 +37,7 @@ DAEMON = frozenset(
     }
 )
 """What both daemons share and no layer below them may know."""
+ROOMS_OF_TOKENS = frozenset({"egtunnel.access", "egtunnel.store.records"})
 STDLIB = frozenset(sys.stdlib_module_names)
 PURE = (STDLIB | {"attrs"}) - {"time", "socket", "select", "selectors", "asyncio", "threading", "ssl"}
 
@@ -99,18 +100,22 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.access", SEAMS | {"egtunnel.store.limits", "egtunnel.store.records"}),
     Layer("egtunnel.limits", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.relay.service", None),
+    Layer("egtunnel.relay.attempts", frozenset(), PURE),
+    Layer("egtunnel.relay.audit", frozenset({"egtunnel.errors", "egtunnel.ingress", "egtunnel.store.records"})),
+    Layer("egtunnel.relay.membership", None),
+    Layer("egtunnel.relay.token_options", frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.store"})),
     Layer("egtunnel.relay.workers.supervisor", None),
     Layer("egtunnel.relay.workers.worker", None),
     Layer(
         "egtunnel.relay.workers",
-        SEAMS | DAEMON | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
+        SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
     ),
     Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
     Layer("egtunnel.client.service", None),
     Layer("egtunnel.client.tap", None),
-    Layer("egtunnel.relay", SEAMS | DAEMON | {"egtunnel.mux", "egtunnel.session"}),
+    Layer("egtunnel.relay", SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.mux", "egtunnel.session"}),
     Layer("egtunnel.client", SEAMS | DAEMON | {"egtunnel.mux", "egtunnel.session"}),
 )
 

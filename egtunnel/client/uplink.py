@@ -15,7 +15,7 @@ from egtunnel.client.connection import Road, open_link
 from egtunnel.client.continuity import Continuity
 from egtunnel.client.greeting import GreetingLimits, greet, plain
 from egtunnel.client.link_tls import verdict
-from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused, Superseded
+from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost, Refused, Revoked, Superseded
 from egtunnel.interfaces import ILink
 from egtunnel.session.messages import Hello, Welcome
 from egtunnel.session.websocket import LinkLimits
@@ -120,4 +120,6 @@ class Uplink:
 
 def fatal(error: EgtunnelError) -> bool:
     """Whether another attempt cannot help: a second client with our own identity would be thrown out by it in turn."""
-    return isinstance(error, (Superseded, ConfigurationError)) or (isinstance(error, Refused) and not error.retry)
+    return isinstance(error, (Superseded, Revoked, ConfigurationError)) or (
+        isinstance(error, Refused) and not error.retry
+    )

@@ -8,8 +8,10 @@ from hmac import compare_digest
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.errors import EgtunnelError, FlowControlError, HandshakeError, OverLimit, Refused, Superseded
@@ -17,12 +19,13 @@ from egtunnel.interfaces import ILink, ILinkReceiver
 from egtunnel.mux.frames import U32_U16, FrameDecoder, FrameType
 from egtunnel.mux.frames import encode as encode_frame
 from egtunnel.mux.outbound import clip
+from egtunnel.relay.authentication import Authenticator, Grant
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.tokens import Tokens
 from egtunnel.session.messages import VERSION, Hello, Message, RefusedMessage, Welcome, decode, encode
 from egtunnel.session.session import Session
 
-__all__ = ["Admission", "AdmissionLimits", "Admitted", "Door", "refuse", "turn_away"]
+__all__ = ["Admission", "AdmissionLimits", "Admitted", "Door", "Identity", "refuse", "turn_away"]
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -31,7 +34,7 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class AdmissionLimits:
     """``hello``: seconds until a link must have said it, ``size``: its longest, in bytes. ``waiting``: links that have
     not said it yet. ``clients``: clients at once; who comes too many is asked to come back ``after`` seconds.
-    ``links``: of one client, each with a session of its own.
+    ``links``: of one client, each with a session of its own. ``login``: seconds that the store may take for a token.
     """
 
     hello: float = 10.0
@@ -40,6 +43,15 @@ class AdmissionLimits:
     clients: int = 1000
     links: int = 8
     after: float = 30.0
+    login: float = 4.0
+
+
+@attrs.frozen
+class Identity:
+    """Who a client is. ``grant``: what its token may do; None: the token is the relay's own, and may do everything."""
+
+    owner: Owner
+    grant: Grant | None = None
 
 
 Admitted = Callable[["Door", Owner, Session | None], tuple[Session, Welcome]]
@@ -53,7 +65,8 @@ class Door:
     """Lets clients in: a newer link of the same client takes over at once, unless it asks to stand beside the others.
 
     ``sessions``: one for each identity, which may have companions. ``elsewhere``: may take a link away with its hello,
-    if its session is not held here.
+    if its session is not held here. ``authenticator``: knows more tokens. ``refused``: is told of each refusal, with
+    the address of who was refused.
     """
 
     log = Logger()
@@ -67,6 +80,8 @@ class Door:
         self.waiting: set[Admission] = set()
         self._welcomes: dict[Session, Welcome] = {}
         self.elsewhere: Callable[[ILink, Hello, bytes], bool] = lambda link, hello, data: False
+        self.authenticator: Authenticator | None = None
+        self.refused: Callable[[Refused, str], None] = lambda error, peer: None
         self.tokens = tokens
         self._admitted = admitted
 
@@ -77,16 +92,27 @@ class Door:
         else:
             self.waiting.add(Admission(link, self))
 
-    def admit(self, link: ILink, hello: Hello) -> None:
-        """Let a client in. Raises Refused or HandshakeError."""
+    def identify(self, hello: Hello, peer: str) -> Identity | Deferred[Identity]:
+        """Who says hello, at once if nobody has to be asked. Raises, or fails with, Refused or HandshakeError."""
         if hello.version != VERSION:
             raise Refused("version", f"this relay speaks version {VERSION} of the protocol, the client {hello.version}")
-        token = self.tokens.check(hello.token)
-        if token is None:
+        token, more = self.tokens.check(hello.token), self.authenticator
+        if token is None and more is None:
             raise Refused("bad-token", "the relay does not know this token")
         if CLIENT_ID.fullmatch(hello.client_id) is None:
             raise HandshakeError("hello.client_id is not what the protocol asks for")
-        owner = Owner(token, hello.client_id)
+        if token is not None or more is None:
+            return Identity(Owner(token or "", hello.client_id))
+        grant = more.standing(hello.token)
+        if grant is not None and self._proven(Owner(grant.id, hello.client_id), hello):
+            return Identity(Owner(grant.id, hello.client_id), grant)
+        return more.login(hello.token, peer).addCallback(
+            lambda grant: Identity(Owner(grant.id, hello.client_id), grant)
+        )
+
+    def admit(self, link: ILink, hello: Hello, identity: Identity) -> None:
+        """Let a client in. Raises Refused or HandshakeError."""
+        owner = identity.owner
         if self._resumed(owner, link, hello):
             return
         beside = self._joined(owner, hello)
@@ -94,6 +120,8 @@ class Door:
             self._supersede(owner)
             if len(self.sessions) >= self.limits.clients:
                 raise Refused("full", "the relay has as many clients as it takes", retry=True, after=self.limits.after)
+            if self.authenticator is not None and identity.grant is not None:
+                self.authenticator.entered(identity.grant)
         session, welcome = self._admitted(self, owner, beside)
         if beside is None:
             self.sessions[owner] = session
@@ -116,6 +144,8 @@ class Door:
         main = self.sessions.get(owner)
         if main is session:
             del self.sessions[owner]
+            if self.authenticator is not None:
+                self.authenticator.left(owner.token)
         elif main is not None and session in main.companions:
             main.companions.remove(session)
         for companion in list(session.companions):
@@ -127,6 +157,11 @@ class Door:
             word=error.word,
             text=error.text,
         )
+
+    def end(self, token: str, error: EgtunnelError) -> None:
+        """Close every session of a token, by id."""
+        for session in [session for owner, session in self.sessions.items() if owner.token == token]:
+            session.close(error)
 
     def leave(self, error: EgtunnelError) -> None:
         """Nobody else comes in, and everybody is told to go; what is under way goes on until ``close``."""
@@ -160,6 +195,11 @@ class Door:
         link.send([message_frame(attrs.evolve(self._welcomes[session], resumed=session.position))])
         session.attach(link)
         return True
+
+    def _proven(self, owner: Owner, hello: Hello) -> bool:
+        """Whether the hello names a session of this client with its secret: then nobody else has to be asked."""
+        wanted = read_resume(hello.resume) or read_join(hello.join)
+        return wanted is not None and self._known(owner, wanted) is not None
 
     def _known(self, owner: Owner, wanted: Passport) -> Session | None:
         """The client's session that is named, or one of its companions, if the secret is right."""
@@ -201,25 +241,33 @@ def refuse(link: ILink, error: Refused) -> None:
 
 @implementer(ILinkReceiver)
 class Admission:
-    """One link until it has said hello: it has to, in one message, in time."""
+    """One link until its hello is answered: it has to say that in one message, in time, and then to wait."""
 
     def __init__(self, link: ILink, door: Door) -> None:
         self._link = link
         self._door = door
+        self._asking = self._gone = False
         self._timer = door.clock.callLater(door.limits.hello, self._late)
         link.receiver = self
 
     def link_message(self, data: bytes) -> None:
         """The hello, or something else."""
-        self._leave()
         try:
+            if self._asking:
+                raise HandshakeError("a client waits for the answer to its hello")
             hello = read_hello(data, self._door.limits.size)
-            if not self._door.elsewhere(self._link, hello, data):
-                self._door.admit(self._link, hello)
-        except Refused as error:
-            refuse(self._link, error)
-        except HandshakeError as error:
-            self.end(error)
+            if self._door.elsewhere(self._link, hello, data):
+                self._leave()
+                return
+            found = self._door.identify(hello, self._link.peer)
+            if isinstance(found, Identity):
+                self._enter(hello, found)
+                return
+        except (Refused, HandshakeError) as error:
+            self._fail(error)
+        else:
+            self._asking = True
+            found.addCallback(self._identified, hello).addErrback(self._failed)
 
     def link_paused(self) -> None:
         """We have said nothing yet."""
@@ -228,16 +276,46 @@ class Admission:
         """We have said nothing yet."""
 
     def link_lost(self, reason: str) -> None:
-        """It went without a word."""
+        """It went without a word, or did not wait for the answer."""
+        self._gone = True
         self._leave()
 
     def end(self, error: EgtunnelError) -> None:
         """Close the link for this reason."""
+        self._gone = True
         self._leave()
         turn_away(self._link, error)
 
+    def _enter(self, hello: Hello, identity: Identity) -> None:
+        self._leave()
+        self._door.admit(self._link, hello, identity)
+
+    def _identified(self, identity: Identity, hello: Hello) -> None:
+        if not self._gone:
+            self._enter(hello, identity)
+
+    def _failed(self, reason: Failure) -> None:
+        error = reason.value
+        if isinstance(error, (Refused, HandshakeError)):
+            self._fail(error)
+        else:
+            self._door.log.failure("a login went wrong", failure=reason)
+            self._fail(Refused("login-failed", "the relay could not look up this token", retry=True))
+
+    def _fail(self, error: Refused | HandshakeError) -> None:
+        """Answer with a refusal, or end what is no hello; who has gone meanwhile hears nothing."""
+        self._leave()
+        if isinstance(error, Refused):
+            self._door.refused(error, self._link.peer)
+        if self._gone:
+            return
+        if isinstance(error, Refused):
+            refuse(self._link, error)
+        else:
+            self.end(error)
+
     def _late(self) -> None:
-        self.end(HandshakeError("no hello in time"))
+        self.end(HandshakeError("the relay could not answer the hello in time" if self._asking else "no hello in time"))
 
     def _leave(self) -> None:
         self._door.waiting.discard(self)

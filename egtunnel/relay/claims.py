@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import attrs
 from twisted.logger import Logger
 
+from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
@@ -30,16 +32,20 @@ STICKY = {"http": ("", "address", "cookie"), "tcp": ("", "address")}
 @attrs.frozen
 class ClaimLimits:
     """``tunnels``: of one session. ``ports``: public TCP ports. ``after``: seconds until what the machine could not
-    give is worth another try.
+    give is worth another try. ``forbidden``: patterns of names and hosts that nobody gets.
     """
 
     tunnels: int = 100
     ports: range = range(20_000, 20_100)
     after: float = 30.0
+    forbidden: tuple[str, ...] = ()
 
 
 class Claims:
-    """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers."""
+    """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers.
+
+    ``scope``: what the client's token may do; None: everything. ``refused``: is told of each claim that is refused.
+    """
 
     log = Logger()
 
@@ -50,6 +56,7 @@ class Claims:
         table: TunnelTable,
         addresses: Addresses,
         limits: ClaimLimits | None = None,
+        scope: Scope | None = None,
     ) -> None:
         self.tunnels: dict[int, Tunnel] = {}
         self._session = session
@@ -57,6 +64,10 @@ class Claims:
         self._table = table
         self._addresses = addresses
         self._limits = limits or ClaimLimits()
+        self._scope = scope
+        self.refused: Callable[[Refused], None] = lambda error: None
+        if scope is not None:
+            table.scoped.setdefault(owner.token, []).append(self)
 
     def message(self, message: Message) -> None:
         """A control message of the client's; one that means nothing here is answered, not fatal."""
@@ -87,6 +98,9 @@ class Claims:
         """The session is over; its tunnels wait for the client's return."""
         tunnels, self.tunnels = self.tunnels, {}
         self._table.away(self._session, list(tunnels.values()))
+        others = [claims for claims in self._table.scoped.pop(self._owner.token, ()) if claims is not self]
+        if others:
+            self._table.scoped[self._owner.token] = others
 
     def _claim(self, claim: Claim) -> None:
         try:
@@ -102,6 +116,7 @@ class Claims:
                 reason=error.reason,
                 text=error.text,
             )
+            self.refused(error)
             self._session.send(RefusedMessage(error.reason, error.text, error.retry, error.after, claim.tunnel))
         else:
             self.tunnels[claim.tunnel] = tunnel
@@ -145,11 +160,37 @@ class Claims:
             raise Refused("bad-number", "a tunnel's number is 1 or more")
         if len(self.tunnels) >= self._limits.tunnels:
             raise Refused("too-many-tunnels", f"one client may have {self._limits.tunnels} tunnels")
+        self._check_scope(claim)
+        self._check_allowed(claim)
         if claim.kind == "http":
             return self._bind_http(claim)
         if claim.kind == "tcp":
             return self._bind_port(claim)
         raise Refused("bad-kind", f"this relay has no tunnels of kind {claim.kind[:80]!a}")
+
+    def _check_scope(self, claim: Claim) -> None:
+        """Whether the token may have this. Raises Refused, which names the rule."""
+        if self._scope is not None:
+            self._scope.check_claim(
+                claim.kind,
+                name=canonical(claim.name),
+                host=canonical(claim.host),
+                port=claim.port,
+                held=sum(len(claims.tunnels) for claims in self._table.scoped[self._owner.token]),
+                sharing=claim.share,
+            )
+
+    def _check_allowed(self, claim: Claim) -> None:
+        for place in (Place("name", canonical(claim.name)), Place("host", canonical(claim.host))):
+            if place.value and not self._allowed(place):
+                raise Refused("forbidden-name", f"nobody gets the {place.kind} {place.value[:80]!a} here")
+
+    def _allowed(self, place: Place) -> bool:
+        """Whether the place is one that the relay gives, and gives to this token."""
+        if place.kind != "port":
+            return not any(fnmatchcase(place.value, pattern) for pattern in self._limits.forbidden)
+        ranges = None if self._scope is None else self._scope.tcp_ports
+        return ranges is None or any(int(place.value) in ports for ports in ranges)
 
     def _bind_http(self, claim: Claim) -> Tunnel:
         if claim.share and not (claim.name or claim.host):
@@ -213,11 +254,15 @@ class Claims:
         reservations = self._table.reservations
         for value in reservations.made_for(self._owner, kind, key):
             place = Place(kind, value)
-            if self._free(place, False) and (kind != "port" or int(value) in self._limits.ports):
+            if (
+                self._free(place, False)
+                and self._allowed(place)
+                and (kind != "port" or int(value) in self._limits.ports)
+            ):
                 yield place
         for value in values:
             place = Place(kind, value)
-            if reservations.owner_of(place) is None:
+            if reservations.owner_of(place) is None and self._allowed(place):
                 yield place
 
     def _free(self, place: Place, share: bool) -> bool:

@@ -7,10 +7,14 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
+from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, Refused, ShuttingDown, UnknownTunnel
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
 from egtunnel.relay.admission import Door, refuse, turn_away
+from egtunnel.relay.attempts import source_of
+from egtunnel.relay.audit import Audit
+from egtunnel.relay.authentication import Authenticator
 from egtunnel.relay.claims import Claims
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
@@ -31,6 +35,7 @@ class Clients:
 
     :ivar door: lets clients in; None until the relay is open.
     :ivar settings: for the sessions that begin from now on.
+    :ivar audit: is told of every login and claim that is refused.
     """
 
     def __init__(
@@ -42,10 +47,17 @@ class Clients:
         self._clock = clock
         self._tunnels = tunnels
         self._random_text = random_text
+        self.audit: Audit | None = None
 
-    def open(self, tokens: Tokens) -> None:
-        """Let clients in that show one of these."""
-        self.door = Door(tokens, self._admitted, self._clock, self.settings.limits.admission)
+    def open(self, tokens: Tokens, authenticator: Authenticator | None = None, audit: Audit | None = None) -> None:
+        """Let clients in that show one of these, or one that the authenticator knows."""
+        self.audit = audit
+        self.door = door = Door(tokens, self._admitted, self._clock, self.settings.limits.admission)
+        door.authenticator = authenticator
+        if authenticator is not None:
+            authenticator.end = door.end
+        if audit is not None:
+            door.refused = lambda error, peer: audit.refused(error, source_of(peer))
 
     def link(self, link: ILink) -> None:
         """A link of somebody who has yet to say who it is."""
@@ -108,7 +120,10 @@ class Clients:
 
     def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
         """Let the client have names, for as long as the session lasts."""
-        claims = Claims(session, owner, self._tunnels, self.settings.addresses, self.settings.limits.claims)
+        settings = self.settings
+        scope = self._scope_of(owner)
+        claims = Claims(session, owner, self._tunnels, settings.addresses, settings.limits.claims, scope)
+        claims.refused = lambda error: self._note(owner, error)
 
         def closed(error: EgtunnelError) -> None:
             claims.closed()
@@ -118,6 +133,16 @@ class Clients:
         session.on_away = claims.unheard
         session.on_back = claims.back
         session.on_closed = closed
+
+    def _scope_of(self, owner: Owner) -> Scope | None:
+        """What the client's token may do; None: everything."""
+        authenticator = None if self.door is None else self.door.authenticator
+        return None if authenticator is None else authenticator.scope(owner.token)
+
+    def _note(self, owner: Owner, error: Refused) -> None:
+        """A claim was refused."""
+        if self.audit is not None:
+            self.audit.refused(error, f"{owner.token}/{owner.client}")
 
 
 def _no_channels(channel: ChannelTransport, metadata: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.membership import Membership
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
 from egtunnel.relay.settings import RelaySettings, applicable
@@ -75,6 +76,7 @@ class Relay(Root):
         self._tcp.setServiceParent(self)
         self.tunnels.observers.append(self._tcp)
         self.clients = Clients(reactor, settings, self.tunnels, random_text)
+        self.membership = Membership(reactor, settings, wall, say=say, fail=self._fail)
         links = link_server_factory(self.clients.link, limits.link, reactor)
         self.entrance = Entrance(reactor, settings, self.tunnels, links, self.clients.bare_link, say=say, wall=wall)
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
@@ -110,7 +112,8 @@ class Relay(Root):
         self._ledger.load()
         self.tunnels.restore()
         self._inherited.close()
-        self.clients.open(tokens)
+        self.membership.open()
+        self.clients.open(tokens, self.membership.authenticator, self.membership.audit)
         self.entrance.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
         self._begun()
@@ -132,7 +135,8 @@ class Relay(Root):
         self.entrance.stop()
         self._ledger.close()
         self._state.release()
-        return maybeDeferred(super().stopService)
+        left = self.membership.close()
+        return left.addCallback(lambda _: maybeDeferred(super(Relay, self).stopService))
 
     def _listen(self) -> None:
         """Keys are often readable, as ports are open, only to who starts us."""

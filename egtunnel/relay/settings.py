@@ -14,12 +14,14 @@ from egtunnel.ingress.tcp import TCPLimits
 from egtunnel.ingress.tls.limits import TLSLimits
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits
+from egtunnel.relay.attempts import AttemptLimits
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.session.websocket import LinkLimits
+from egtunnel.store.address import StoreAddress
 
 __all__ = ["MIB", "LogSettings", "RelayLimits", "RelaySettings", "TLSFiles", "all_addresses", "applicable"]
 
@@ -36,6 +38,7 @@ class RelayLimits:
     """
 
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
+    attempts: AttemptLimits = attrs.field(factory=AttemptLimits)
     claims: ClaimLimits = attrs.field(factory=ClaimLimits)
     front: FrontLimits = attrs.field(factory=FrontLimits)
     http: HTTPLimits = attrs.field(factory=HTTPLimits)
@@ -87,7 +90,8 @@ class RelaySettings:
     text: all; ``tcp_interface``: the one of TCP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
     visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
-    ``state``, if there is one. ``workers``: processes; 1: this one alone.
+    ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of
+    ``token_file`` is good. ``audit_log``: a file, or ``-`` for standard output.
     """
 
     addresses: Addresses
@@ -103,6 +107,8 @@ class RelaySettings:
     error_pages: Path | None = None
     takeover: bool = False
     workers: int = 1
+    store: StoreAddress | None = None
+    audit_log: Path | str | None = None
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
 

@@ -41,6 +41,7 @@ from egtunnel.relay.reload import Reload
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.service import Relay
 from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
+from egtunnel.relay.token_options import TOKEN_PARAMETERS, store_of
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.relay.workers.crew import Launch, usable_cores
 from egtunnel.relay.workers.post import Post, post_of
@@ -177,6 +178,7 @@ class Options(ConfiguredOptions):
         parameter("max-handshake-rate", 1000, "new TLS handshakes a second", whole_number(1, 1_000_000)),
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
+        *TOKEN_PARAMETERS,
     ]
 
     optFlags: ClassVar[list[list[Any]]] = [
@@ -202,9 +204,10 @@ class Options(ConfiguredOptions):
         ports = tuple(dict.fromkeys(self["port"]))
         scheme, _, public_port = self["public-url"] or ("https" if tls else "http", "", ports[0])
         listen = self["interface"] or (LOOPBACK if is_local(self["domain"]) else all_addresses())
+        state = self["state"] or default_state()
         return RelaySettings(
             addresses=Addresses(self["domain"], scheme, public_port, self["link-path"]),
-            state=self["state"] or default_state(),
+            state=state,
             ports=ports,
             interface=listen,
             tcp_interface=self["tcp-interface"] or listen,
@@ -216,13 +219,15 @@ class Options(ConfiguredOptions):
             error_pages=self["error-pages"],
             takeover=bool(self["takeover"]),
             workers=self["workers"],
+            store=store_of(self, state),
+            audit_log=self["audit-log"],
             limits=self._limits(),
         )
 
     def _limits(self) -> RelayLimits:
         return RelayLimits(
             admission=AdmissionLimits(clients=self["max-clients"]),
-            claims=ClaimLimits(ports=self["tcp-ports"]),
+            claims=ClaimLimits(ports=self["tcp-ports"], forbidden=tuple(self["forbid-name"])),
             front=FrontLimits(
                 peek=self["head-timeout"], connections=self["max-visitors"], per_address=self["max-per-address"]
             ),

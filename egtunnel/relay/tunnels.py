@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 from twisted.logger import Logger
@@ -83,7 +83,7 @@ class TunnelTable:
     """All tunnels, by place; the only code that changes both a tunnel and its reservation.
 
     A tunnel stays while its owner is away, until it is released or its reservation ends. ``on_change`` is called
-    whenever there is something new to remember.
+    whenever there is something new to remember. ``scoped``: by token, the claims of its sessions, if it may not do all.
     """
 
     log = Logger()
@@ -101,6 +101,7 @@ class TunnelTable:
         self.limits = limits or ServerLimits()
         self.reservations = reservations
         self.observers: list[Observer] = []
+        self.scoped: dict[str, list[Any]] = {}
         self.on_change = on_change
         self._room = room
         self._now = now

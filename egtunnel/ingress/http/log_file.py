@@ -44,8 +44,16 @@ class LogFile:
     :param clock: tells when to write; an IReactorTime.
     """
 
-    def __init__(self, path: Path | str, clock: Any, say: Callable[[str], None], limits: AccessLogLimits) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        clock: Any,
+        say: Callable[[str], None],
+        limits: AccessLogLimits,
+        name: str = "access log",
+    ) -> None:
         self.lost = 0
+        self._name = name
         self._path = None if str(path) == "-" else Path(path)
         self._clock = clock
         self._say = say
@@ -59,7 +67,7 @@ class LogFile:
         try:
             self._open()
         except OSError as error:
-            raise ConfigurationError(f"cannot write the access log {path}: {error.strerror}") from None
+            raise ConfigurationError(f"cannot write the {name} {path}: {error.strerror}") from None
 
     def write(self, line: bytes) -> None:
         """Take one line, which ends with a line feed."""
@@ -193,10 +201,10 @@ class LogFile:
     def _complain(self, what: str) -> None:
         if not self._failing:
             self._failing = True
-            self._say(f"The access log {self._path or 'on standard output'} {what}")
+            self._say(f"The {self._name} {self._path or 'on standard output'} {what}")
 
     def _recovered(self) -> None:
         if self._failing and not self._lines and (self._path is None or self._in_place(self._path)):
             self._failing = False
             lost, self._reported = self.lost - self._reported, self.lost
-            self._say(f"The access log {self._path or 'on standard output'} is written again; lines lost: {lost}")
+            self._say(f"The {self._name} {self._path or 'on standard output'} is written again; lines lost: {lost}")

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from egtunnel.access.scope import Scope
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.settings import RelaySettings
@@ -110,8 +111,8 @@ class Board:
     def _tell(self, worker: int, words: Words, sockets: Sequence[Any] = ()) -> None:
         self.crew.tell(worker, words, sockets)
 
-    def _joined(self, worker: int, session: str, token: str, client: str) -> None:
-        self.registry.joined(worker, session, token, client)
+    def _joined(self, worker: int, session: str, token: str, client: str, scope: dict[str, Any] | None) -> None:
+        self.registry.joined(worker, session, token, client, None if scope is None else Scope.from_json(scope))
 
     def _said(self, worker: int, session: str, message: str) -> None:
         self.registry.said(worker, session, message)

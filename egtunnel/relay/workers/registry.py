@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from egtunnel.access.scope import Scope
 from egtunnel.errors import LinkLost
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.claims import ClaimLimits, Claims
@@ -137,7 +138,7 @@ class Registry:
         self._answer = answer
         self._end = end
 
-    def joined(self, worker: int, id: str, token: str, client: str) -> None:
+    def joined(self, worker: int, id: str, token: str, client: str, scope: Scope | None = None) -> None:
         """A worker has let a client in; a session that the client had elsewhere has no names from this moment on."""
         owner = Owner(self.renamed.get(token, token), client)
         former = self._owners.get(owner)
@@ -147,7 +148,7 @@ class Registry:
                 self._end(former)
         session = DistantSession(worker, id, owner, self._answer)
         told: Any = session
-        session.claims = Claims(told, owner, self.table, self._addresses, self._limits)
+        session.claims = Claims(told, owner, self.table, self._addresses, self._limits, scope)
         self.sessions[worker, id] = self._owners[owner] = session
 
     def said(self, worker: int, id: str, message: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from egtunnel.errors import EgtunnelError, Superseded
+from egtunnel.errors import EgtunnelError, Refused, Superseded
 from egtunnel.relay.admission import Door
 from egtunnel.relay.clients import Clients
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.workers.mirror import Mirror
 from egtunnel.relay.workers.registry import words_of
 from egtunnel.relay.workers.wire import Words
-from egtunnel.session.messages import Claim, Message, Notice, Release, Welcome, decode
+from egtunnel.session.messages import Claim, Message, Notice, RefusedMessage, Release, Welcome, decode
 from egtunnel.session.session import Session
 
 __all__ = ["WorkerClients"]
@@ -30,6 +30,7 @@ class WorkerClients(Clients):
         self.mirror: Mirror | None = None
         self._sessions: dict[str, Session] = {}
         self._heard: dict[str, bool] = {}
+        self._owners: dict[str, Owner] = {}
 
     def find(self, id: str) -> Session | None:
         """The session of a client; not one of its companions."""
@@ -44,7 +45,10 @@ class WorkerClients(Clients):
         """Have a client told."""
         session = self._sessions.get(id)
         if session is not None:
-            session.send(decode(message.encode()))
+            told = decode(message.encode())
+            if isinstance(told, RefusedMessage):
+                self._note(self._owners[id], Refused(told.code, told.text))
+            session.send(told)
 
     def supersede(self, id: str) -> None:
         """The client has a newer session elsewhere."""
@@ -64,10 +68,11 @@ class WorkerClients(Clients):
     def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
         self._sessions[session.id] = session
         self._heard[session.id] = True
+        self._owners[session.id] = owner
 
         def closed(error: EgtunnelError) -> None:
             del self._sessions[session.id]
-            del self._heard[session.id]
+            del self._heard[session.id], self._owners[session.id]
             door.gone(owner, session, error)
             self.tell({"type": "over", "session": session.id})
 
@@ -75,7 +80,9 @@ class WorkerClients(Clients):
         session.on_away = lambda error: self._look(session)
         session.on_back = lambda: self._look(session)
         session.on_closed = closed
-        self.tell({"type": "joined", "session": session.id, "token": owner.token, "client": owner.client})
+        scope = self._scope_of(owner)
+        words = {"session": session.id, "token": owner.token, "client": owner.client}
+        self.tell({"type": "joined", **words, "scope": None if scope is None else scope.to_json()})
 
     def _message(self, session: Session, message: Message) -> None:
         if isinstance(message, (Claim, Release)):

@@ -21,6 +21,7 @@ from egtunnel.ingress.tcp import TCPIngress
 from egtunnel.relay.drain import Drain
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.membership import Membership
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.settings import RelaySettings, applicable
 from egtunnel.relay.state import read_token
@@ -82,6 +83,7 @@ class Worker(MultiService):
         self._room = WaitingRoom(reactor, limits.waiting)
         tables: Any = None  # the names are the supervisor's
         self.clients = WorkerClients(reactor, settings, tables, lambda: prefix(post.number) + secrets.token_hex(8))
+        self.membership = Membership(reactor, settings, time.time, say=self._say, fail=self._on_fatal)
         self._arrivals = Arrivals(reactor, post.number, bool(settings.tls))
         self._neighbours = Neighbours(reactor, self.clients.budget, self.clients.find, self._arrivals.passed)
         self.mirror = Mirror(
@@ -119,7 +121,8 @@ class Worker(MultiService):
         super().startService()
         try:
             self.entrance.load()
-            self.clients.open(self._tokens())
+            self.membership.open()
+            self.clients.open(self._tokens(), self.membership.authenticator, self.membership.audit)
         except ConfigurationError as error:
             self._on_fatal(error)
             return
@@ -282,7 +285,8 @@ class Worker(MultiService):
         self._neighbours.close()
         if self._wire is not None:
             self._wire.close()
-        return maybeDeferred(super().stopService)
+        left = self.membership.close()
+        return left.addCallback(lambda _: maybeDeferred(super(Worker, self).stopService))
 
     _DO: dict[str, Callable[..., None]] = {  # noqa: RUF012
         "peer": _peer,

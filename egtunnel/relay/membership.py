@@ -1,0 +1,143 @@
+"""Tokens of the store at work in one process: asked at logins, watched for revocations; and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from egtunnel.access.logins import Logins
+from egtunnel.access.revocations import Revocations
+from egtunnel.errors import EgtunnelError, StoreError, StoreUnavailable
+from egtunnel.relay.audit import Audit, AuditFile
+from egtunnel.relay.authentication import Authenticator
+from egtunnel.relay.settings import RelaySettings
+from egtunnel.store.batches import Batches
+from egtunnel.store.records import TokenRecord
+from egtunnel.store.store import Store
+
+__all__ = ["Membership"]
+
+
+class Membership:
+    """Everything about clients that is not of this process alone. Without ``settings.store`` it knows no token.
+
+    :param wall: the time of day, in seconds since 1970.
+    :param fail: told why the store can never be used.
+    :ivar store: None: there is none.
+    :ivar batches: what nobody waits for, for the store; None without one.
+    :raises ConfigurationError: the audit log cannot be written.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: RelaySettings,
+        wall: Callable[[], float],
+        *,
+        say: Callable[[str], None],
+        fail: Callable[[EgtunnelError], None],
+    ) -> None:
+        self._reactor = reactor
+        self._wall = wall
+        self._say = say
+        self._fail = fail
+        self._wait = settings.limits.admission.login
+        self._opening: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self.store = Store(settings.store, reactor, say=say) if settings.store is not None else None
+        self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
+        self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
+        sinks = [] if self.batches is None else [self.batches.refused]
+        self.audit = Audit(wall, *sinks, *([] if self._file is None else [self._file.write]))
+        self._logins = Logins(self._find, reactor.seconds, wall)
+        self.authenticator = Authenticator(
+            reactor,
+            wall,
+            settings.limits.attempts,
+            note=self.audit.note,
+            look=None if self.store is None else self._look,
+        )
+        self._revocations = Revocations(self._revoked_since, self._revoked, reactor, wall)
+
+    def open(self) -> None:
+        """Open the store; logins that come meanwhile wait for it."""
+        if self.store is not None:
+            self._opening = self.store.open()
+            self._opening.addCallbacks(lambda _: None, self._not_opened).addCallback(self._opened)
+
+    def close(self) -> Deferred[None]:
+        """Write what was noted, and close the store."""
+        self._revocations.stop()
+        self.authenticator.close()
+        closed = succeed(None) if self.batches is None else self.batches.close()
+        return closed.addBoth(self._closed)
+
+    # -- the store
+
+    def _not_opened(self, reason: Failure) -> None:
+        if reason.check(StoreUnavailable):
+            self._say(f"the store is away: {reason.getErrorMessage()}")
+            return
+        error = reason.value
+        if not isinstance(error, EgtunnelError):
+            reason.raiseException()
+        else:
+            with suppress(EgtunnelError):  # a daemon raises it once more, for who started it, if that one still waits
+                self._fail(error)
+
+    def _opened(self, _: None) -> None:
+        self._opening = None
+        self._revocations.start()
+        waiting, self._waiting = self._waiting, []
+        for login in waiting:
+            login.callback(None)
+
+    def _closed(self, result: object) -> Deferred[None]:
+        if self._file is not None:
+            self._file.close()
+        return succeed(None) if self.store is None else self.store.close()
+
+    # -- logins
+
+    def _look(self, token: str) -> Deferred[TokenRecord]:
+        return self._logins.login(token).addCallback(self._used)
+
+    def _used(self, record: TokenRecord) -> TokenRecord:
+        if self.batches is not None:
+            for token, at in self._logins.take_used().items():
+                self.batches.used(token, at)
+        return record
+
+    def _find(self, token: str) -> Deferred[TokenRecord | None]:
+        """Within the time that a login has: the client does not wait longer."""
+        ready: Deferred[None] = Deferred()
+        found = ready.addCallback(lambda _: self._read(token))
+        found.addTimeout(self._wait, self._reactor, self._late)
+        if self._opening is None:
+            ready.callback(None)
+        else:
+            self._waiting.append(ready)
+        return found
+
+    def _read(self, token: str) -> Deferred[TokenRecord | None]:
+        if self.store is None:
+            raise StoreUnavailable
+        return self.store.read(lambda rows: rows.tokens.find(token))
+
+    def _late(self, result: object, seconds: float) -> object:
+        raise StoreUnavailable(f"the store did not answer within {seconds:g} s")
+
+    # -- revocations
+
+    def _revoked_since(self, moment: float) -> Deferred[list[str]]:
+        if self.store is None:
+            raise StoreError
+        return self.store.read(lambda rows: rows.tokens.revoked_since(moment))
+
+    def _revoked(self, token: str) -> None:
+        self._logins.revoked(token)
+        self.authenticator.revoked(token)

@@ -1,0 +1,51 @@
+"""Options about tokens, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.python.usage import UsageError
+
+from egtunnel.configuration import folder, parameter
+from egtunnel.errors import ConfigurationError
+from egtunnel.store.address import StoreAddress, parse_store_address
+
+__all__ = ["TOKEN_PARAMETERS", "forbidden_name", "store_of"]
+
+_PATTERN = re.compile(r"[a-z0-9*.-]{1,253}", re.ASCII)
+
+
+def forbidden_name(text: str) -> str:
+    """Reads a pattern of names that nobody gets."""
+    pattern = text.lower().rstrip(".")
+    if _PATTERN.fullmatch(pattern) is None:
+        raise ValueError("it must be a name, with * for any characters")
+    return pattern
+
+
+def output(text: str) -> Path | str:
+    """Reads a path, or ``-`` for standard output."""
+    return text if text == "-" else folder(text)
+
+
+TOKEN_PARAMETERS: list[list[Any]] = [
+    parameter("store", None, "database with tokens: sqlite, sqlite:///path or postgresql://..."),
+    parameter(
+        "forbid-name", None, "public name or host that nobody gets, * for any part", forbidden_name, repeated=True
+    ),
+    parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", output),
+]
+
+
+def store_of(options: Mapping[str, Any], state: Path) -> StoreAddress | None:
+    """The store that the options name. Raises UsageError without a word of the address, which may hold a password."""
+    text = options["store"]
+    if text is None:
+        return None
+    try:
+        return parse_store_address("" if text == "sqlite" else text, state)
+    except ConfigurationError as error:
+        raise UsageError(f"--store: {error.text}") from None
