@@ -90,6 +90,9 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "response-timeout": ("7", lambda s: s.limits.http.answer == 7),
         "memory": ("8", lambda s: s.limits.memory == 8 * MIB),
         "session-memory": ("9", lambda s: s.limits.session_memory == 9 * MIB),
+        "store": ("sqlite", lambda s: s.store is not None and s.store.file == s.state / "store.sqlite3"),
+        "forbid-name": ("bank-*", lambda s: s.limits.claims.forbidden == ("bank-*",)),
+        "audit-log": (str(tmp_path / "audit"), lambda s: s.audit_log == tmp_path / "audit"),
     }
     named = {row[0] for row in tap.Options.optParameters} - {"config"}
     assert given.keys() == named
