@@ -78,7 +78,8 @@ class House:
         return session, Welcome(session_id=session.id, resume_secret=session.secret)
 
     def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
-        claims = Claims(session, owner, self.table, self.addresses, self.limits.claims)
+        scope = door.authenticator.scope(owner.token) if door.authenticator is not None else None
+        claims = Claims(session, owner, self.table, self.addresses, self.limits.claims, scope)
 
         def closed(error: EgtunnelError) -> None:
             claims.closed()
