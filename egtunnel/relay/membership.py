@@ -48,6 +48,7 @@ class Membership:
         self._wait = settings.limits.admission.login
         self._opening: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._ended = False
         self.store = Store(settings.store, reactor, say=say) if settings.store is not None else None
         self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
         self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
@@ -71,6 +72,7 @@ class Membership:
 
     def close(self) -> Deferred[None]:
         """Write what was noted, and close the store."""
+        self._ended = True
         self._revocations.stop()
         self.authenticator.close()
         closed = succeed(None) if self.batches is None else self.batches.close()
@@ -91,7 +93,8 @@ class Membership:
 
     def _opened(self, _: None) -> None:
         self._opening = None
-        self._revocations.start()
+        if not self._ended:
+            self._revocations.start()
         waiting, self._waiting = self._waiting, []
         for login in waiting:
             login.callback(None)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.store.postgres import Postgres
 
 Start = Callable[[Daemon], Daemon]
 HELLO = b"hello from nginx\n"
-DEMO = {"kinds": ["http"], "names": ["demo-*"], "tunnels": 2}
+DEMO: dict[str, Any] = {"kinds": ["http"], "names": ["demo-*"], "tunnels": 2}
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_revoked_token_ends_a_download_within_a_second(
     """The visitor's connection breaks, and the client says one line and ends."""
     token, variables = tokens.token()
     nginx.file("large", 256 << 20)
-    client = Client(relay, "--local", str(nginx.port), "--name", "down", env=variables)
+    client = Client(relay, "--local", str(nginx.port), "--name", "down", "--links", "2", env=variables)
     start(client)
     client.url()
     lines = len(client.lines)
