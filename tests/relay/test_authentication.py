@@ -109,6 +109,7 @@ def test_a_link_that_went_is_forgotten() -> None:
     assert gone.near.receiver is not None
     gone.near.receiver.link_lost("gone")
     talker.say(Hello(token=NEW.text, client_id="one"))
+    assert talker.near.closed is not None and len(home.asked) == 3
     home.house.clock.advance(10)
     for client in (late, talker):
         ((kind, payload),) = client.frames()

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from egtunnel.access.scope import Scope
 from egtunnel.policy import Edit, HeaderPolicy
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.claims import ClaimLimits
@@ -119,3 +120,20 @@ def test_nobody_is_answered_before_all_have_seen_it() -> None:
     assert called == [1]
     bulletin.after(lambda: called.append(2))
     assert called == [1, 2]
+
+
+def test_what_a_token_may_do_counts_over_all_workers() -> None:
+    """Its scope comes with each session; a worker that is lost takes its tunnels with it."""
+    desk = Desk()
+    scope = Scope.from_json({"names": ["demo-*"], "tunnels": 1})
+    desk.registry.joined(1, "w1-a", "token", "one", scope)
+    desk.registry.joined(2, "w2-b", "token", "two", scope)
+    other = desk.claim(1, "w1-a", "other")
+    assert isinstance(other, RefusedMessage) and other.code == "scope-names"
+    assert isinstance(desk.claim(1, "w1-a", "demo-1"), Claimed)
+    third = desk.claim(2, "w2-b", "demo-2")
+    assert isinstance(third, RefusedMessage) and third.code == "scope-tunnels"
+    desk.registry.lost(1)
+    assert isinstance(desk.claim(2, "w2-b", "demo-2"), Claimed)
+    desk.registry.over(2, "w2-b")
+    assert desk.table.scoped == {}
