@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
@@ -41,7 +40,7 @@ from egtunnel.relay.reload import Reload
 from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.service import Relay
 from egtunnel.relay.settings import MIB, LogSettings, RelayLimits, RelaySettings, TLSFiles, all_addresses
-from egtunnel.relay.token_options import TOKEN_PARAMETERS, store_of
+from egtunnel.relay.token_options import TOKEN_PARAMETERS, file_or_output, store_of
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.relay.workers.crew import Launch, usable_cores
 from egtunnel.relay.workers.post import Post, post_of
@@ -101,11 +100,6 @@ def one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return read
-
-
-def file_or_output(text: str) -> Path | str:
-    """Reads a path, or ``-`` for standard output."""
-    return text if text == "-" else folder(text)
 
 
 def public_url(text: str) -> tuple[str, str, int]:

@@ -13,7 +13,7 @@ from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
 from egtunnel.store.address import StoreAddress, parse_store_address
 
-__all__ = ["TOKEN_PARAMETERS", "forbidden_name", "store_of"]
+__all__ = ["TOKEN_PARAMETERS", "file_or_output", "forbidden_name", "store_of"]
 
 _PATTERN = re.compile(r"[a-z0-9*.-]{1,253}", re.ASCII)
 
@@ -26,7 +26,7 @@ def forbidden_name(text: str) -> str:
     return pattern
 
 
-def output(text: str) -> Path | str:
+def file_or_output(text: str) -> Path | str:
     """Reads a path, or ``-`` for standard output."""
     return text if text == "-" else folder(text)
 
@@ -36,7 +36,7 @@ TOKEN_PARAMETERS: list[list[Any]] = [
     parameter(
         "forbid-name", None, "public name or host that nobody gets, * for any part", forbidden_name, repeated=True
     ),
-    parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", output),
+    parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", file_or_output),
 ]
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
 from egtunnel.client.service import ClientLimits
-from egtunnel.errors import Refused, ShuttingDown, Superseded
+from egtunnel.errors import Refused, Revoked, ShuttingDown, Superseded
 from egtunnel.session.messages import Hello, Message, RefusedMessage
 from tests.client.fake_relay import welcome
 from tests.client.service_case import Hearer, ServiceCase
@@ -83,6 +83,20 @@ class EndingTests(ServiceCase):
             await self.said_lines(1)
             relay.sessions[0].close(Superseded())
             self.assertIsInstance(await self.fatal, Superseded)
+            self.assertEqual(len(self.said), 1)
+
+        return self.run_it(talk())
+
+    def test_a_token_that_is_no_longer_good_is_fatal(self) -> Deferred[None]:
+        """Nothing is said but why, and nothing is tried again."""
+
+        async def talk() -> None:
+            relay = self.relay()
+            self.client(f"ws://127.0.0.1:{relay.port}")
+            await self.said_lines(1)
+            relay.sessions[0].close(Revoked("this token was revoked"))
+            error = await self.fatal
+            self.assertEqual((type(error), error.text), (Revoked, "this token was revoked"))
             self.assertEqual(len(self.said), 1)
 
         return self.run_it(talk())
