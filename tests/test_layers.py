@@ -113,6 +113,8 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
+    Layer("egtunnel.command", None),
+    Layer("egtunnel.__main__", frozenset({"egtunnel.command"}), STDLIB),
     Layer("egtunnel.client.service", None),
     Layer("egtunnel.client.tap", None),
     Layer("egtunnel.relay", SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.mux", "egtunnel.session"}),

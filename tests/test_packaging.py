@@ -98,6 +98,12 @@ def test_the_installed_daemon_says_its_options(installed: Path, tmp_path: Path, 
     assert "--state" in shown
 
 
+def test_the_installed_command_says_its_version(installed: Path, tmp_path: Path) -> None:
+    """The script that pip made of it."""
+    assert run(installed / "egtunnel", "--version", cwd=tmp_path) == f"egtunnel {egtunnel.__version__}\n"
+    assert "revoke" in run(installed / "egtunnel", "token", "--help", cwd=tmp_path)
+
+
 def test_the_wheel_holds_the_package_and_the_plugin_and_nothing_else(built: Path) -> None:
     """Every module of the checkout is in it; tests, caches and an ``__init__`` in twisted/ are not."""
     names = set(zipfile.ZipFile(next(built.glob("*.whl"))).namelist())

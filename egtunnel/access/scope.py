@@ -59,9 +59,8 @@ class Scope:
     """What a token may do. None: any, or as much as the relay gives; an empty tuple: none.
 
     ``names``: patterns of public names, ``*`` for any characters; ``hosts``: the same of custom hosts. ``tunnels``: of
-    all clients with this token together; ``connections``: of visitors, at once. ``bandwidth``: bytes a second, each
-    way. ``requests``: a second. ``private``: may have tunnels that not everybody may visit. ``sharing``: may serve a
-    name together with other clients.
+    all clients with this token together. ``private``: may have tunnels that not everybody may visit. ``sharing``: may
+    serve a name together with other clients.
     """
 
     kinds: frozenset[str] | None = None
@@ -70,9 +69,6 @@ class Scope:
     tcp_ports: tuple[PortRange, ...] | None = None
     udp_ports: tuple[PortRange, ...] | None = None
     tunnels: int | None = None
-    connections: int | None = None
-    bandwidth: int | None = None
-    requests: float | None = None
     private: bool = True
     sharing: bool = True
 
@@ -199,12 +195,6 @@ def _whole(name: str, value: object) -> int:
     return value
 
 
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**53:
-        raise ConfigurationError(f"{name!r} of a scope is a number above 0")
-    return float(value)
-
-
 def _yes_or_no(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name!r} of a scope is true or false")
@@ -218,9 +208,6 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "tcp_ports": _ranges,
     "udp_ports": _ranges,
     "tunnels": _whole,
-    "connections": _whole,
-    "bandwidth": _whole,
-    "requests": _number,
     "private": _yes_or_no,
     "sharing": _yes_or_no,
 }

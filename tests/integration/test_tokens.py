@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +16,11 @@ from egtunnel.access.tokens import new_token
 from tests.integration.daemons import Client, Daemon, Relay, until
 from tests.integration.rawhttp import Connection, get
 from tests.integration.steady import SteadyLoad
-from tests.integration.token_store import TokenStore
+from tests.integration.token_store import TokenStore, state_folder
 from tests.integration.upstreams import Nginx
 from tests.store.postgres import Postgres
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 Start = Callable[[Daemon], Daemon]
 HELLO = b"hello from nginx\n"
 DEMO: dict[str, Any] = {"kinds": ["http"], "names": ["demo-*"], "tunnels": 2}
@@ -81,11 +84,15 @@ def test_a_limited_token_gets_no_more_than_it_may(relay: Relay, tokens: TokenSto
     relay.assert_calm()
 
 
-def test_a_revoked_token_ends_a_download_within_a_second(
-    relay: Relay, tokens: TokenStore, start: Start, nginx: Nginx
-) -> None:
-    """The visitor's connection breaks, and the client says one line and ends."""
-    token, variables = tokens.token()
+def token_command(home: Path, *words: str) -> str:
+    """What ``egtunnel token`` prints, beside a relay that runs."""
+    command = [sys.executable, "-m", "egtunnel", "token", *words, "--state", str(state_folder(home))]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_a_revoked_token_ends_a_download_within_a_second(relay: Relay, start: Start, nginx: Nginx) -> None:
+    """Made and revoked by the command; the visitor's connection breaks, and the client says one line and ends."""
+    variables = {"EGTUNNEL_TOKEN": token_command(relay.home, "create", "laptop").strip()}
     nginx.file("large", 256 << 20)
     client = Client(relay, "--local", str(nginx.port), "--name", "down", "--links", "2", env=variables)
     start(client)
@@ -94,7 +101,7 @@ def test_a_revoked_token_ends_a_download_within_a_second(
     with Connection(relay.port) as visitor:
         visitor.send(f"GET /large HTTP/1.1\r\nHost: {relay.host('down')}\r\n\r\n".encode())
         assert visitor.socket.recv(65_536)
-        tokens.revoke(token)
+        token_command(relay.home, "revoke", variables["EGTUNNEL_TOKEN"].split("_")[1])
         asked = time.monotonic()
         assert client.exit_status() == 1
         took = time.monotonic() - asked

@@ -1,0 +1,1 @@
+"""The command line ``egtunnel``, beside the plugins of twistd."""
