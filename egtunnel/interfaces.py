@@ -114,6 +114,7 @@ class ITunnel(Interface):
     protocol: str = Attribute("What the upstream speaks: ``http/1.1`` or ``h2c``.")
     policy: HeaderPolicy | None = Attribute("What is done to the headers and paths of requests; None: nothing.")
     sticky: str = Attribute("What keeps a visitor at one of several servers: ``address``, ``cookie``, empty: nothing.")
+    guard: Any = Attribute("An ``egtunnel.guard.IGuard``, asked before the dialer; None: everybody may come in.")
 
     def dialer(visitor: Visitor) -> IRoute:
         """The endpoint that reaches the upstream for this visitor; waits while a known client is away."""

@@ -20,6 +20,7 @@ AUTOBAHN_HOME = "egtunnel.session.websocket"
 EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_dial", "egtunnel.eager_tls"})
 SEAMS = EAGER | {
     "egtunnel.errors",
+    "egtunnel.guard",
     "egtunnel.interfaces",
     "egtunnel.listening",
     "egtunnel.policy",
@@ -68,6 +69,11 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.policy", frozenset({"egtunnel.errors"}), PURE),
     Layer(
         "egtunnel.interfaces", frozenset({"egtunnel.errors", "egtunnel.policy"}), STDLIB | {"attrs", "twisted", "zope"}
+    ),
+    Layer(
+        "egtunnel.guard",
+        frozenset({"egtunnel.errors", "egtunnel.interfaces"}),
+        STDLIB | {"attrs", "twisted", "zope"},
     ),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.eager_dial", frozenset(), STDLIB | {"twisted", "zope"}),

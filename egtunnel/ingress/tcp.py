@@ -120,11 +120,12 @@ class TCPDoor(ServerFactory):
         self.guests: set[Guest] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> Guest | None:
-        """None, which closes the connection at once, when there are too many."""
-        limits = self.ingress.limits
+        """None, which closes the connection at once, when there are too many, or the tunnel's rules say so."""
+        limits, guard = self.ingress.limits, self.tunnel.guard
         if len(self.guests) >= limits.connections or self.ingress.connections >= limits.in_all:
             return None
-        return Guest(self, addr)
+        guest = Guest(self, addr)
+        return guest if guard is None or guard.admits(guest.visitor) else None
 
     def close(self) -> Deferred[Any]:
         """Stop listening."""
@@ -138,21 +139,21 @@ class TCPDoor(ServerFactory):
 
 
 class Guest(Half):
-    """A visitor's connection."""
+    """A visitor's connection; ``visitor`` is who has it."""
 
     log = Logger()
 
     def __init__(self, door: TCPDoor, addr: Any) -> None:
         super().__init__()
         self._door = door
-        self._visitor = Visitor("tcp", plain_address(addr.host), addr.port, door.tunnel.name)
+        self.visitor = Visitor("tcp", plain_address(addr.host), addr.port, door.tunnel.name)
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
         tune(transport)
         self._door.guests.add(self)
         self._door.ingress.connections += 1
-        serve(self, self._visitor, self._door.tunnel.dialer).addErrback(self._not_served)
+        serve(self, self.visitor, self._door.tunnel.dialer).addErrback(self._not_served)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._door.guests.discard(self)

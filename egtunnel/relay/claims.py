@@ -120,7 +120,7 @@ class Claims:
             self._session.send(RefusedMessage(error.reason, error.text, error.retry, error.after, claim.tunnel))
         else:
             self.tunnels[claim.tunnel] = tunnel
-            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name))
+            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name, tunnel.guard is not None))
 
     def _release(self, release: Release) -> None:
         self._give_back(release.tunnel)
@@ -139,7 +139,7 @@ class Claims:
         tunnel = self.tunnels.get(claim.tunnel)
         if tunnel is None or tunnel.servers.find(self._session, claim.tunnel) is None or not self._stays(tunnel, claim):
             return None
-        manner = manner_of(claim)
+        manner = self._manner(claim)
         alone = len(tunnel.servers) == 1 and manner.share == tunnel.manner.share
         return self._table.change(tunnel, manner) if alone or manner == tunnel.manner else None
 
@@ -232,7 +232,7 @@ class Claims:
         if tunnel is not None and tunnel.servers and claim.share and tunnel.manner.share:
             if self._table.reservations.owner_of(place) != self._owner.together:
                 raise Refused(reason, text)
-            self._check_share(tunnel, manner_of(claim))
+            self._check_share(tunnel, self._manner(claim))
         elif not self._free(place, claim.share):
             raise Refused(reason, text)
         return self._take(place, claim, "")
@@ -273,7 +273,10 @@ class Claims:
         return self._table.reservations.free_for(place, self._owner, share=share)
 
     def _take(self, place: Place, claim: Claim, key: str) -> Tunnel:
-        return self._table.claim(place, self._owner, self._session, claim.tunnel, key=key, manner=manner_of(claim))
+        return self._table.claim(place, self._owner, self._session, claim.tunnel, key=key, manner=self._manner(claim))
+
+    def _manner(self, claim: Claim) -> Manner:
+        return attrs.evolve(manner_of(claim), access=self._table.guards.check(claim.kind, claim.access))
 
     def _url(self, tunnel: Tunnel) -> str:
         urls: dict[str, Callable[[str], str]] = {

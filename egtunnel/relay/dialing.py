@@ -10,7 +10,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost
+from egtunnel.guard import RulesChanged
 from egtunnel.interfaces import IRoute, Visitor
+from egtunnel.relay.guards import Sentry
 from egtunnel.relay.servers import Opening, Server, Servers
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.session.endpoint import ChannelEndpoint
@@ -23,24 +25,31 @@ __all__ = ["SharedRoute", "SingleRoute"]
 class SingleRoute:
     """To a tunnel that one client serves. ``connect`` fires before the far side has accepted."""
 
-    __slots__ = ("_place", "_room", "_servers", "_visitor")
+    __slots__ = ("_guard", "_place", "_room", "_sentry", "_servers", "_visitor")
 
     server = None
     elsewhere = False
 
-    def __init__(self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor) -> None:
+    def __init__(self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor, sentry: Sentry) -> None:
+        self._sentry = sentry
+        self._guard = sentry.guard
         self._place = place
         self._servers = servers
         self._room = room
         self._visitor = visitor
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fails with ClientAway, LinkLost or TooManyChannels."""
+        """Fails with ClientAway, LinkLost, TooManyChannels, or RulesChanged after it had to wait."""
         server = self._servers.first()
         if server is not None:
             return self._open(server, protocolFactory)
         waiting: Deferred[Any] = self._room.wait(self._place)
-        return waiting.addCallback(lambda _: self._open(self._servers.first(), protocolFactory))
+        return waiting.addCallback(lambda _: self._let_in(protocolFactory))
+
+    def _let_in(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        if not self._sentry.lets_on(self._visitor, self._guard):
+            return fail(RulesChanged())
+        return self._open(self._servers.first(), factory)
 
     def _open(self, server: Server | None, factory: IProtocolFactory) -> Deferred[IProtocol]:
         if server is None:
@@ -55,9 +64,13 @@ class SharedRoute:
     Each ``connect`` is to a server that was not tried before, if there is one.
     """
 
-    __slots__ = ("_sticky", "_tried", "place", "room", "server", "servers", "visitor")
+    __slots__ = ("_guard", "_sentry", "_sticky", "_tried", "place", "room", "server", "servers", "visitor")
 
-    def __init__(self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor, sticky: str) -> None:
+    def __init__(
+        self, place: object, servers: Servers, room: WaitingRoom, visitor: Visitor, sticky: str, sentry: Sentry
+    ) -> None:
+        self._sentry = sentry
+        self._guard = sentry.guard
         self.place = place
         self.servers = servers
         self.room = room
@@ -67,7 +80,7 @@ class SharedRoute:
         self.server = servers.choose(visitor, sticky)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Fails with ClientAway, or with what the last server that was tried said."""
+        """Fails with ClientAway, after a wait with RulesChanged, or with what the last server that was tried said."""
         dial = Dial(self, protocolFactory)
         dial.go()
         return dial.result
@@ -82,6 +95,10 @@ class SharedRoute:
         if server is not None:
             self._tried.append(server)
         return server
+
+    def lets_on(self) -> bool:
+        """Whether the rules are still those that let the visitor in."""
+        return self._sentry.lets_on(self.visitor, self._guard)
 
     @property
     def elsewhere(self) -> bool:
@@ -119,6 +136,9 @@ class Dial:
 
     def _let_in(self, _: None) -> None:
         self._waiting = None
+        if not self._route.lets_on():
+            self._fail(Failure(RulesChanged()))
+            return
         server = self._route.following()
         if server is None:
             self._fail(Failure(LinkLost()))

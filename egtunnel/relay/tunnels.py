@@ -11,9 +11,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from egtunnel.errors import Refused, UnknownTunnel
+from egtunnel.guard import IGuard
 from egtunnel.interfaces import IRoute, ITunnel, ITunnels, Visitor
 from egtunnel.policy import HeaderPolicy
 from egtunnel.relay.dialing import SharedRoute, SingleRoute
+from egtunnel.relay.guards import Guards, Post, Sentry
 from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Owner, Place, Reservations
@@ -28,7 +30,8 @@ __all__ = ["Manner", "Observer", "Tunnel", "TunnelTable"]
 class Manner:
     """How a tunnel treats what goes through it; all who share one have to agree.
 
-    ``share``: others of the same token may serve it, too. ``sticky`` as in ``ITunnel``.
+    ``share``: others of the same token may serve it, too. ``sticky`` as in ``ITunnel``. ``access``: rules for visitors,
+    as ``Guards`` has them.
     """
 
     host_header: str = ""
@@ -36,6 +39,7 @@ class Manner:
     policy: HeaderPolicy | None = None
     share: bool = False
     sticky: str = ""
+    access: str = attrs.field(default="", repr=False)
 
 
 @implementer(ITunnel)
@@ -47,6 +51,7 @@ class Tunnel:
     name: str
     place: Place
     room: WaitingRoom = attrs.field(repr=False)
+    sentry: Sentry = attrs.field(repr=False)
     servers: Servers = attrs.field(factory=Servers, repr=False)
     manner: Manner = Manner()
     scheme: str = "http"
@@ -60,12 +65,18 @@ class Tunnel:
         self.manner = manner
         self.host_header, self.protocol = manner.host_header, manner.protocol
         self.policy, self.sticky = manner.policy, manner.sticky
+        self.sentry.follow(manner.access)
+
+    @property
+    def guard(self) -> IGuard | None:
+        """The rules of the place as they are now, whichever tunnel of it is asked."""
+        return self.sentry.guard
 
     def dialer(self, visitor: Visitor) -> IRoute:
         """The endpoint that opens a channel to the upstream for this visitor."""
         if self.manner.share:
-            return SharedRoute(self.place, self.servers, self.room, visitor, self.sticky)
-        return SingleRoute(self.place, self.servers, self.room, visitor)
+            return SharedRoute(self.place, self.servers, self.room, visitor, self.sticky, self.sentry)
+        return SingleRoute(self.place, self.servers, self.room, visitor, self.sentry)
 
 
 class Observer(Protocol):
@@ -97,8 +108,10 @@ class TunnelTable:
         *,
         random_text: Callable[[], str] = lambda: secrets.token_hex(8),
         limits: ServerLimits | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self.limits = limits or ServerLimits()
+        self.guards = guards or Guards()
         self.reservations = reservations
         self.observers: list[Observer] = []
         self.scoped: dict[str, list[Any]] = {}
@@ -143,10 +156,14 @@ class TunnelTable:
     def change(self, tunnel: Tunnel, manner: Manner) -> Tunnel:
         """Other settings for what stands; requests that have begun keep those of before, and the connections with them.
 
-        A port has none of these: its tunnel stays as it is.
+        A port has none of these but its rules for visitors: its tunnel stays as it is.
         """
         index = self._index(tunnel.place)
-        if index is None or tunnel.manner == manner:
+        if tunnel.manner == manner:
+            return tunnel
+        if index is None:
+            tunnel.manner = attrs.evolve(tunnel.manner, access=manner.access)
+            tunnel.sentry.follow(manner.access)
             return tunnel
         changed = attrs.evolve(tunnel)
         changed.behave(manner)
@@ -210,7 +227,9 @@ class TunnelTable:
 
     def _stand(self, place: Place) -> Tunnel:
         servers = Servers(self._now, self.limits)
-        tunnel = Tunnel("tcp" if place.kind == "port" else "http", place.value, place, self._room, servers)
+        kind = "tcp" if place.kind == "port" else "http"
+        sentry = Sentry(self.guards, Post(kind, place.value))
+        tunnel = Tunnel(kind, place.value, place, self._room, sentry, servers)
         for observer in self.observers:
             observer.claimed(tunnel)
         self._tunnels[place] = tunnel

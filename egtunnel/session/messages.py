@@ -95,7 +95,7 @@ class Claim:
     ``protocol`` is ``h2c`` where the service speaks HTTP/2 in the clear, else empty. ``request_headers``,
     ``response_headers`` and ``path_prefix`` are a ``policy.HeaderPolicy``, each edit a list of action, name and value.
     ``share``: other clients of the same token may serve the name, too; ``sticky``, ``address`` or ``cookie``, keeps
-    each visitor at one of them.
+    each visitor at one of them. ``access``: rules for visitors, by their names.
     """
 
     type: ClassVar[str] = "claim"
@@ -113,17 +113,19 @@ class Claim:
     path_prefix: str = ""
     share: bool = False
     sticky: str = ""
+    access: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen
 class Claimed:
-    """The relay bound a public name to the client's tunnel."""
+    """The relay bound a public name to the client's tunnel. ``guarded``: it keeps the rules of ``Claim.access``."""
 
     type: ClassVar[str] = "claimed"
 
     tunnel: int
     url: str
     name: str = ""
+    guarded: bool = False
 
 
 @attrs.frozen

@@ -19,8 +19,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from egtunnel.errors import ClientAway, Refused
+from egtunnel.guard import Denial
 from egtunnel.ingress.tcp import TCPIngress, TCPLimits
 from egtunnel.interfaces import IRoute, ITunnel, Visitor, plain_address
+from tests.guards import Decided
 from tests.pipes import Route
 
 reactor: Any = global_reactor
@@ -65,6 +67,7 @@ class PortTunnel:
     scheme = protocol = ""
     policy = None
     sticky = ""
+    guard: Any = None
 
     def __init__(self, name: str, endpoint: IStreamClientEndpoint) -> None:
         self.name = name
@@ -237,6 +240,18 @@ class TCPIngressTests(TestCase):
         refused = self.assertRaises(Refused, self.ingress.claimed, taken)
         self.assertEqual((refused.reason, refused.retry, refused.after), ("port-unavailable", True, 30.0))
         self.ingress.released(taken)
+
+    @inlineCallbacks
+    def test_who_may_not_come_in_is_closed_at_once(self) -> Steps:
+        """Nobody is dialed; who comes after the rules have changed is let in."""
+        guard = self.tunnel.guard = Decided(Denial(403, "denied", "No."))
+        near = yield self.visit()
+        yield self.until(lambda: near.read_ended or near.lost is not None)
+        self.assertEqual((self.tunnel.visitors, self.ingress.connections), ([], 0))
+        self.assertEqual(guard.visitors[0].host, "127.0.0.1")
+        guard.verdict = None
+        yield self.visit()
+        yield self.until(lambda: len(self.far) == 1)
 
     @inlineCallbacks
     def test_a_released_port_listens_no_more_and_can_be_claimed_again(self) -> Steps:

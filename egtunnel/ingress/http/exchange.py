@@ -13,13 +13,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
+from egtunnel.guard import Answer, IGuard, RulesChanged
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
+from egtunnel.ingress.http.held_body import HeldBody
 from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import Refusal, refusal_for
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.server_cookie import ServerCookie
 from egtunnel.ingress.http.site import Site
+from egtunnel.ingress.http.trial import Trial
 from egtunnel.ingress.http.upstream import Upstream
 from egtunnel.interfaces import IRoute, ITunnel, Visitor
 from egtunnel.splice import abort, join
@@ -35,11 +38,11 @@ class Exchange:
     """
 
     __slots__ = (
-        "_address",
         "_cookie",
         "_dialing",
         "_early",
         "_head",
+        "_held",
         "_idle",
         "_onward",
         "_over",
@@ -54,7 +57,9 @@ class Exchange:
         "_started",
         "_timer",
         "_trailers",
+        "_trial",
         "_upstream",
+        "_visitor",
     )
 
     log = Logger()
@@ -72,7 +77,9 @@ class Exchange:
         self._upstream: Upstream | None = None
         self._dialing: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = None
-        self._address = ""
+        self._visitor: Any = None
+        self._trial: Trial | None = None
+        self._held: HeldBody | None = None
         self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
@@ -80,15 +87,23 @@ class Exchange:
 
     def start(self, visitor: Visitor) -> None:
         """Find a connection and send the head. The dialer is asked each time: it may refuse this visitor."""
-        pool, head = self._pool, self._head
+        pool = self._pool
         refusal = pool.begin(visitor.host)
         if refusal is not None:
             self._over = True
             self._refuse(refusal)
             return
-        self._address = visitor.host
+        self._visitor = visitor
+        guard = pool.tunnel.guard
+        if guard is None:
+            self._find()
+        else:
+            self._judge(guard)
+
+    def _find(self) -> None:
+        pool, head = self._pool, self._head
         try:
-            self._route = route = pool.tunnel.dialer(visitor)
+            self._route = route = pool.tunnel.dialer(self._visitor)
         except EgtunnelError as error:
             self.response_failed(error)
             return
@@ -105,6 +120,8 @@ class Exchange:
         """A piece of the request's body."""
         if self._upstream is not None:
             self._upstream.send_body(data)
+        elif self._trial is not None:
+            self._trial.body(data)
         elif not self._over:
             self._early.append(data)  # bounded: reading pauses while there is no connection
 
@@ -114,7 +131,9 @@ class Exchange:
         if trailers:
             policy, trailers = self._pool.tunnel.policy, trailers_to_pass(trailers)
             self._trailers = trailers if policy is None else policy.strip_request(trailers)
-        if self._upstream is not None:
+        if self._trial is not None:
+            self._trial.end()
+        elif self._upstream is not None:
             self._upstream.end_request(self._trailers)
 
     def cancel(self) -> None:
@@ -141,13 +160,40 @@ class Exchange:
         if self._upstream is not None:
             self._upstream.resume()
 
+    # -- the tunnel's rules
+
+    def _judge(self, guard: IGuard) -> None:
+        self._trial = Trial(self._site, self, self._responder, self._onward, guard, self._early, self._held)
+        self._trial.begin(self._visitor, self._sent)
+
+    def passed(self, trial: Trial) -> None:
+        """The rules let the request go on, if they are still the same."""
+        self._trial = None
+        self._held = trial.held
+        self._ask_again(trial.guard)
+        if self._upstream is not None and not self._upstream.full:
+            self._responder.resume_request()
+
+    def _ask_again(self, judged: IGuard | None) -> None:
+        """The rules may have changed while something was waited for."""
+        guard = self._pool.tunnel.guard
+        if guard is None or guard is judged:
+            self._find()
+        else:
+            self._judge(guard)
+
+    def refused(self, refusal: Refusal | Answer) -> None:
+        """The rules do not let the request go on."""
+        self._finished()
+        self._refuse(refusal)
+
     # -- dialing
 
     def _dial(self, route: IRoute) -> None:
         dialing: Deferred[Any] = route.connect(self._pool)
         self._dialing = dialing
         dialing.addCallbacks(self._connected, self._not_connected)
-        dialing.addErrback(self._defect)
+        dialing.addErrback(self.defect)
         if self._dialing is not None:
             self._timer = self._site.clock.callLater(self._pool.limits.dial, self._dialed_too_long)
             if not self._sent:
@@ -164,7 +210,11 @@ class Exchange:
 
     def _not_connected(self, reason: Failure) -> None:
         self._dialed()
-        if not self._over:
+        if self._over:
+            return
+        if reason.check(RulesChanged):
+            self._ask_again(None)
+        else:
             self.response_failed(reason.value or UpstreamBroke())
 
     def _dialed(self) -> None:
@@ -180,7 +230,8 @@ class Exchange:
         if dialing is not None:
             dialing.cancel()
 
-    def _defect(self, reason: Failure) -> None:
+    def defect(self, reason: Failure) -> None:
+        """Something failed that cannot."""
         self.log.failure("an exchange failed", reason)
         self.cancel()
         self._responder.abort(UpstreamBroke())
@@ -188,6 +239,11 @@ class Exchange:
     def _send_on(self, upstream: Upstream) -> None:
         self._upstream = upstream
         upstream.begin(self, self._onward)
+        if self._held is not None:
+            if self._paused:
+                upstream.pause()
+            self._feed(self._held)
+            return
         early, self._early = self._early, []
         for data in early:
             upstream.send_body(data)
@@ -196,12 +252,27 @@ class Exchange:
         if self._sent and self._upstream is upstream:
             upstream.end_request(self._trailers)
 
+    def _feed(self, held: HeldBody) -> None:
+        """Pass on a body that was held, as fast as the upstream takes it; that may want more within the call."""
+        upstream = self._upstream
+        while self._held is held and upstream is not None and not upstream.full and upstream is self._upstream:
+            data = held.take()
+            if data:
+                upstream.send_body(data)
+                continue
+            self._held = None
+            held.release()
+            upstream.end_request(self._trailers)
+            return
+
     # -- what the upstream tells
 
     def upstream_full(self, full: bool, read: int = 0) -> None:
         """The upstream takes no more of the request, or takes more again."""
         if full:
             self._responder.pause_request()
+        elif self._held is not None:
+            self._feed(self._held)
         else:
             self._responder.resume_request(read)
 
@@ -240,7 +311,7 @@ class Exchange:
         """Keep the connection first, so that the visitor's next request finds it."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if not self._sent:
+            if not self._sent or self._held is not None:
                 upstream.abandon()
             elif self._idle == 0.0 or not upstream.reusable:
                 upstream.close()
@@ -281,7 +352,7 @@ class Exchange:
             return False
         return self._head.idempotent and not self._head.has_body and (self._reused or route.elsewhere)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal | Answer) -> None:
         self.log.info(
             "{status} {word} for tunnel {tunnel}",
             status=refusal.status,
@@ -295,7 +366,12 @@ class Exchange:
             self._over = True
             if self._timer is not None and self._timer.active():
                 self._timer.cancel()
-            self._pool.over(self._address)
+            self._pool.over(self._visitor.host)
+            trial, self._trial = self._trial, None
+            if trial is not None:
+                trial.cancel()
+            elif self._held is not None:
+                self._held.release()
 
     # -- upgrades
 

@@ -103,7 +103,7 @@ def chained(told: Told, peer: str, scheme: str, host: bytes, version: bytes) -> 
         (b"Via", b"%b %b" % (version, PSEUDONYM)),
     ]
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    return Forwarding(lines, [(name.lower(), value) for name, value in fields])
+    return Forwarding(lines, [(name.lower(), value) for name, value in fields], told.scheme or scheme)
 
 
 def _members(values: list[bytes], most: int) -> list[bytes]:

@@ -137,10 +137,11 @@ def trailers_to_pass(fields: Fields) -> Fields:
 
 
 class Forwarding(NamedTuple):
-    """What tells an upstream who asked: as lines of HTTP/1, and as fields of HTTP/2."""
+    """What tells an upstream who asked: as lines of HTTP/1, and as fields of HTTP/2; and what the visitor speaks."""
 
     lines: bytes
     fields: Fields
+    scheme: str = ""
 
 
 def forwarded(address: str, scheme: str, host: bytes, version: bytes = b"1.1") -> Forwarding:
@@ -160,7 +161,7 @@ def forwarded(address: str, scheme: str, host: bytes, version: bytes = b"1.1") -
         (b"Via", b"%b %b" % (version, PSEUDONYM)),
     ]
     lines = b"".join([b"%b: %b\r\n" % field for field in told])
-    return Forwarding(lines, [(name.lower(), value) for name, value in told])
+    return Forwarding(lines, [(name.lower(), value) for name, value in told], scheme)
 
 
 def loops(fields: Fields, most: int = MOST_PASSES) -> bool:

@@ -23,6 +23,7 @@ class HTTPLimits:
     ``exchanges``: at once through one tunnel, ``exchanges_per_address``: of one address's, or of one IPv6 network's of
     64 bits. ``idle_upstreams``: kept of one.
     ``linger_bytes``: read and thrown away after a response that came before the request had ended.
+    ``held_bodies``: bytes of all bodies that rules for visitors want to read before they go on.
 
     Waits:
     ``head_wait``: a whole head, from its first byte or the start of the connection. ``keep_alive``: idle between
@@ -31,6 +32,7 @@ class HTTPLimits:
     ``upstream_stall``: to an upstream. ``half_closed``: no progress for a visitor that sends no more. ``linger``:
     before closing.
     ``answer``: from the end of the request to the response head. ``dial``: to be connected with the upstream.
+    ``judge``: for the rules for visitors to decide, not counting the wait for a body.
     ``idle_upstream``: unused, and ``fresh_upstream``: unused and still good for a request that must not be repeated.
     ``retry_after``: what a visitor is told to wait.
     """
@@ -51,6 +53,7 @@ class HTTPLimits:
     exchanges_per_address: int = 1_000
     idle_upstreams: int = 512
     linger_bytes: int = 1_048_576
+    held_bodies: int = 268_435_456
 
     head_wait: float = 10.0
     keep_alive: float = 75.0
@@ -63,6 +66,7 @@ class HTTPLimits:
     linger: float = 5.0
     answer: float = 60.0
     dial: float = 60.0
+    judge: float = 15.0
     idle_upstream: float = 4.0
     fresh_upstream: float = 1.0
     retry_after: int = 5

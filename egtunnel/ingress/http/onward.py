@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+
+from egtunnel.guard import Asked
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import Fields, Forwarding
 from egtunnel.interfaces import ITunnel
@@ -17,16 +22,30 @@ class Onward:
     :param prefix: what was taken off the path, for X-Forwarded-Prefix.
     """
 
-    __slots__ = ("_forwarding", "_prefix", "_target", "_tunnel", "head")
+    __slots__ = ("_forwarding", "_prefix", "_target", "head", "tunnel")
 
     def __init__(
         self, head: RequestHead, target: bytes, tunnel: ITunnel, forwarding: Forwarding, prefix: bytes = b""
     ) -> None:
         self.head = head
         self._target = target
-        self._tunnel = tunnel
+        self.tunnel = tunnel
         self._forwarding = forwarding
         self._prefix = prefix
+
+    def asked(self, read_body: Callable[[int], Deferred[bytes]]) -> Asked:
+        """The request as the tunnel's rules for visitors see it."""
+        head = self.head
+        return Asked(
+            head.method,
+            self._target,
+            host=head.host.value,
+            fields=head.raw,
+            scheme=self._forwarding.scheme,
+            prefix=self._prefix,
+            upgrade=head.upgrade,
+            read_body=read_body,
+        )
 
     def http1(self) -> bytes:
         """The head as HTTP/1.1 (RFC 9112 section 3)."""
@@ -52,7 +71,7 @@ class Onward:
         head = self.head
         fields: Fields = [
             (b":method", head.method),
-            (b":scheme", self._tunnel.scheme.encode("ascii")),
+            (b":scheme", self.tunnel.scheme.encode("ascii")),
             (b":authority", self._host()),
             (b":path", self._path()),
         ]
@@ -66,17 +85,17 @@ class Onward:
         return fields + self._forwarding.fields
 
     def _host(self) -> bytes:
-        rewritten = self._tunnel.host_header
+        rewritten = self.tunnel.host_header
         return rewritten.encode("ascii", "replace") if rewritten else self.head.host.value
 
     def _path(self) -> bytes:
-        policy = self._tunnel.policy
+        policy = self.tunnel.policy
         if policy is None or not policy.path_prefix or self._target == b"*":
             return self._target
         return policy.path_prefix + self._target
 
     def _fields(self) -> Fields:
-        policy = self._tunnel.policy
+        policy = self.tunnel.policy
         return self.head.fields if policy is None else policy.edit_request(self.head.fields)
 
 

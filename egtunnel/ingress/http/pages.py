@@ -9,12 +9,13 @@ from email.utils import formatdate
 from functools import lru_cache
 from html import escape
 
+from egtunnel.guard import Answer
 from egtunnel.ingress.http.error_pages import ErrorPages, fill
 from egtunnel.ingress.http.head import Fields
 from egtunnel.ingress.http.refusals import REASONS, Refusal
 from egtunnel.ingress.http.responder import IResponder
 
-__all__ = ["send_page", "send_refusal", "send_start", "wants_json"]
+__all__ = ["send_answer", "send_page", "send_refusal", "send_start", "wants_json"]
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em;color:#222}"
@@ -72,6 +73,19 @@ def send_page(
     headers = [(b"Date", _date(int(now()))), (b"Content-Type", kind), *_SAFE, security, *(fields or [])]
     responder.send_head(status, REASONS[status], headers, len(body))
     responder.send_body(body)
+    responder.finish([])
+
+
+def send_answer(responder: IResponder, answer: Answer, *, now: Callable[[], float] = time.time) -> None:
+    """A whole response of a rule for visitors; what it does not say of caching and the like is said here."""
+    said = {name.lower() for name, _ in answer.fields}
+    usual = [(b"Date", _date(int(now()))), *_SAFE, _OUR_SECURITY]
+    headers = [field for field in usual if field[0].lower() not in said]
+    bodiless = answer.status in (204, 304)
+    reason = REASONS.get(answer.status, b"")
+    length = None if bodiless else len(answer.body)
+    responder.send_head(answer.status, reason, [*headers, *answer.fields], length, bodiless)
+    responder.send_body(answer.body)
     responder.finish([])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import attrs
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+from egtunnel.guard import Answer
 from egtunnel.ingress.http.access_log import AccessLog
 from egtunnel.ingress.http.error_pages import ErrorPages
 from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.limits import HTTPLimits
-from egtunnel.ingress.http.pages import send_refusal
+from egtunnel.ingress.http.pages import send_answer, send_refusal
 from egtunnel.ingress.http.pool import Pool
 from egtunnel.ingress.http.refusals import Refusal
 from egtunnel.ingress.http.responder import IResponder
@@ -41,6 +42,7 @@ class Site:
     """The relay as a visitor sees it, and the pools of its tunnels.
 
     ``scheme`` and ``port`` are what visitors use, be it a TLS proxy's. ``closing``: no connection is kept any more.
+    ``held``: bytes of requests that rules for visitors want to read.
     """
 
     tunnels: ITunnels
@@ -54,6 +56,7 @@ class Site:
     settings: SiteSettings = SiteSettings()
     pools: dict[ITunnel, Pool] = attrs.field(factory=dict)
     closing: bool = False
+    held: int = 0
 
     def pool(self, tunnel: ITunnel) -> Pool:
         """The pool of a tunnel; there is one as long as it has something to hold."""
@@ -62,8 +65,11 @@ class Site:
             pool = self.pools[tunnel] = Pool(tunnel, self.clock, self.limits, self.domain, self._empty)
         return pool
 
-    def refuse(self, responder: IResponder, refusal: Refusal, fields: Fields, tunnel: str = "") -> None:
+    def refuse(self, responder: IResponder, refusal: Refusal | Answer, fields: Fields, tunnel: str = "") -> None:
         """Answer with the page of an error, the relay's own or the tunnel's; ``fields`` may ask for JSON."""
+        if isinstance(refusal, Answer):
+            send_answer(responder, refusal)
+            return
         send_refusal(responder, refusal, fields, self.limits.retry_after, self.settings.error_pages, tunnel)
 
     def _empty(self, pool: Pool) -> None:

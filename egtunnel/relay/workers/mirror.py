@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from egtunnel.errors import UnknownTunnel
 from egtunnel.interfaces import ITunnel, ITunnels
+from egtunnel.relay.guards import Guards, Post, Sentry
 from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Place
@@ -78,6 +79,7 @@ class Mirror:
         room: WaitingRoom,
         now: Callable[[], float],
         limits: ServerLimits | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self._worker = worker
         self._local = local
@@ -85,6 +87,7 @@ class Mirror:
         self._room = room
         self._now = now
         self._limits = limits or ServerLimits()
+        self._guards = guards or Guards()
         self._tunnels: dict[Place, Tunnel] = {}
         self._names: dict[str, Tunnel] = {}
         self._hosts: dict[str, Tunnel] = {}
@@ -179,7 +182,9 @@ class Mirror:
             return tunnel
         if tunnel is None:
             servers = Servers(self._now, self._limits)
-            tunnel = Tunnel("tcp" if place.kind == "port" else "http", place.value, place, self._room, servers)
+            kind = "tcp" if place.kind == "port" else "http"
+            sentry = Sentry(self._guards, Post(kind, place.value))
+            tunnel = Tunnel(kind, place.value, place, self._room, sentry, servers)
         else:
             tunnel = attrs.evolve(tunnel)  # what has begun goes on as it began
         tunnel.behave(row.manner)

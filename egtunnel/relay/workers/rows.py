@@ -41,6 +41,7 @@ class Row:
             "protocol": manner.protocol,
             "share": manner.share,
             "sticky": manner.sticky,
+            "access": manner.access,
             "seats": [attrs.astuple(seat) for seat in self.seats],
         }
         if policy is not None:
@@ -57,6 +58,7 @@ class Row:
             None if policy is None else HeaderPolicy.from_wire(*policy),
             words["share"],
             words["sticky"],
+            words["access"],
         )
         return cls(Place(*words["place"]), manner, tuple(Seat(*seat) for seat in words["seats"]))
 

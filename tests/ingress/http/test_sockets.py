@@ -51,6 +51,7 @@ class Local:
     protocol = "http/1.1"
     policy = None
     sticky = ""
+    guard: Any = None
 
     def __init__(self, port: int) -> None:
         self._port = port

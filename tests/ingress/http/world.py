@@ -201,6 +201,7 @@ class Tunnel:
         self.policy: HeaderPolicy | None = None
         self.host_header = ""
         self.sticky = ""
+        self.guard: Any = None
         self.server: IServer | None = None
         self.elsewhere = False
         self.upstreams: list[Pipe] = []

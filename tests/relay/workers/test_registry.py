@@ -99,7 +99,9 @@ def test_clients_of_several_workers_share_a_name() -> None:
 def test_a_row_is_the_same_on_the_other_side() -> None:
     """With all that a manner can hold."""
     policy = HeaderPolicy((Edit("set", b"A", "é".encode()), Edit("remove", b"B")), (Edit("add", b"C", b"d"),), b"/x")
-    row = Row(Place("host", "a.b"), Manner("h", "h2c", policy, True, "cookie"), (Seat(1, "w1-a", 2, "one", "id"),))
+    row = Row(
+        Place("host", "a.b"), Manner("h", "h2c", policy, True, "cookie", '{"no":1}'), (Seat(1, "w1-a", 2, "one", "id"),)
+    )
     assert Row.from_words(row.to_words()) == row
 
 

@@ -1,0 +1,128 @@
+"""The seam of visitors' rules: what a rule is shown of a request, and what it may answer.
+
+An ingress asks the guard of a tunnel before anything is taken of whoever serves it; rules know of no ingress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from egtunnel.errors import ConfigurationError, Denied, EgtunnelError
+from egtunnel.interfaces import Visitor
+
+__all__ = ["OWN_PATH", "AccessError", "Answer", "Asked", "BodyTooLarge", "Denial", "IGuard", "RulesChanged", "Verdict"]
+
+OWN_PATH = b"/.egtunnel/"
+"""Below it, on a tunnel's own host, are the pages of its rules (the way back of a login): rules answer them."""
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class AccessError(ConfigurationError):
+    """A rule that cannot be: unknown, malformed, or one that this relay does not allow."""
+
+    word = "bad-access"
+
+
+class RulesChanged(Denied):
+    """The rules of the tunnel have become others while the visitor waited."""
+
+
+class BodyTooLarge(EgtunnelError):
+    """The request's body is larger than a rule may read."""
+
+    word = "body-too-large"
+
+
+@attrs.frozen
+class Denial:
+    """A refusal, shown as the relay shows all of them. ``word`` is for programs, ``text`` for people."""
+
+    status: int
+    word: str
+    text: str
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@attrs.frozen
+class Answer:
+    """A whole response of a rule's own; ``word`` is what the log calls it."""
+
+    status: int
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    word: str = "access-page"
+
+
+class Asked:
+    """A request as rules see it.
+
+    ``target`` is what is asked for, without the ``prefix`` by which the tunnel was found (empty on its own host);
+    ``host`` the Host as it was written, ``scheme`` what the visitor speaks, ``fields`` the headers that came,
+    ``upgrade`` what the visitor wants to switch to. ``withheld`` are the headers (lower case) that do not go on.
+    """
+
+    __slots__ = ("_read_body", "fields", "host", "method", "prefix", "scheme", "target", "upgrade", "withheld")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        *,
+        host: bytes = b"",
+        fields: Fields | None = None,
+        scheme: str = "http",
+        prefix: bytes = b"",
+        upgrade: bytes = b"",
+        read_body: Callable[[int], Deferred[bytes]] | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.host = host
+        self.fields = fields if fields is not None else []
+        self.scheme = scheme
+        self.prefix = prefix
+        self.upgrade = upgrade
+        self.withheld: set[bytes] = set()
+        self._read_body = read_body
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of a header (lower case), one for each time it came."""
+        return [value.strip(b" \t") for known, value in self.fields if known.lower() == name]
+
+    def withhold(self, name: bytes) -> None:
+        """Do not pass this header (lower case) on."""
+        self.withheld.add(name)
+
+    def read_body(self, most: int) -> Deferred[bytes]:
+        """The whole body, which goes on afterwards; fails with BodyTooLarge beyond ``most`` bytes. Once at a time."""
+        if self._read_body is None:
+            raise RuntimeError("this request's body cannot be read")
+        return self._read_body(most)
+
+
+Verdict = Denial | Answer | None
+"""None: the request goes on."""
+
+
+class IGuard(Interface):
+    """The rules of one tunnel."""
+
+    def judge(asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
+        """What becomes of a request; a Deferred of that is cancelled when the visitor goes.
+
+        An error of ``egtunnel.errors`` refuses, too; any other one is a defect, and refuses.
+        """
+
+    def admits(visitor: Visitor) -> bool:
+        """Whether a connection of a tunnel that is no HTTP may come in. Asked at once when it is there."""

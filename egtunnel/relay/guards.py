@@ -1,0 +1,140 @@
+"""From what a claim says of access to the guard of its tunnel: each rule by its name, made by a maker of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from egtunnel.errors import Refused
+from egtunnel.guard import AccessError, Asked, Denial, IGuard, Verdict
+from egtunnel.interfaces import Visitor
+
+__all__ = ["Guards", "Maker", "Post", "Sentry"]
+
+LONGEST = 32_768
+"""Characters of all rules of one tunnel as JSON."""
+
+
+@attrs.frozen
+class Post:
+    """Where a guard is to stand. ``kind`` is ``http`` or ``tcp``, ``name`` the tunnel's public name."""
+
+    kind: str
+    name: str
+
+
+Maker = Callable[[Any, Post], IGuard]
+"""Makes a rule of its JSON value. Raises AccessError; nothing may be begun yet, for many are made to be looked at."""
+
+
+class Guards:
+    """The rules that this relay knows, by their names in ``Claim.access``, in the order in which they are asked."""
+
+    def __init__(self, makers: Mapping[str, Maker] | None = None) -> None:
+        self._makers = makers or {}
+
+    def check(self, kind: str, access: dict[str, Any]) -> str:
+        """What a claim asks for as a text that equal rules have in common; empty: no rules. Raises Refused."""
+        if not access:
+            return ""
+        try:
+            text = json.dumps(access, sort_keys=True, separators=(",", ":"))
+            self.make(text, Post(kind, ""))
+        except RecursionError:
+            raise Refused("bad-access", "the rules of a tunnel are nested too deeply") from None
+        except AccessError as error:
+            raise Refused("bad-access", error.text) from None
+        return text
+
+    def make(self, access: str, post: Post) -> IGuard | None:
+        """The guard of these rules; None: there are none. Raises AccessError."""
+        if not access:
+            return None
+        if len(access) > LONGEST:
+            raise AccessError(f"the rules of a tunnel are {LONGEST} characters at most")
+        wanted = json.loads(access)
+        for name in wanted:
+            if name not in self._makers:
+                raise AccessError(f"this relay has no access rule {name[:80]!a}")
+        rules = [make(wanted[name], post) for name, make in self._makers.items() if name in wanted]
+        return rules[0] if len(rules) == 1 else _All(rules)
+
+
+class Sentry:
+    """The guard of one place; the tunnels that stand there one after the other share it, so that none has an old one.
+
+    :ivar guard: None: everybody may come in.
+    """
+
+    __slots__ = ("_access", "_guards", "_post", "guard")
+
+    log = Logger()
+
+    def __init__(self, guards: Guards, post: Post) -> None:
+        self._guards = guards
+        self._post = post
+        self._access = ""
+        self.guard: IGuard | None = None
+
+    def follow(self, access: str) -> None:
+        """Have these rules from now on; those that are the same keep what they know."""
+        if access == self._access:
+            return
+        self._access = access
+        try:
+            self.guard = self._guards.make(access, self._post)
+        except AccessError as error:
+            self.log.error("{name} is closed: {text}", name=self._post.name, text=error.text)
+            self.guard = _Closed()
+
+    def lets_on(self, visitor: Visitor, earlier: IGuard | None) -> bool:
+        """Whether one that ``earlier`` let in may still come; of a request only rules that did not change know."""
+        guard = self.guard
+        return guard is earlier or (visitor.kind != "http" and (guard is None or guard.admits(visitor)))
+
+
+@implementer(IGuard)
+class _Closed:
+    """Lets nobody in: what the rules are cannot be told."""
+
+    def judge(self, asked: Asked, visitor: Visitor) -> Verdict:
+        """No."""
+        return Denial(403, "denied", "You are not allowed to use this tunnel.")
+
+    def admits(self, visitor: Visitor) -> bool:
+        """No."""
+        return False
+
+
+@implementer(IGuard)
+class _All:
+    """Several rules, all of which have to agree; the first that does not is the answer."""
+
+    def __init__(self, rules: list[IGuard]) -> None:
+        self._rules = rules
+
+    def judge(self, asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
+        """Ask one after the other."""
+        return self._ask(0, asked, visitor)
+
+    def admits(self, visitor: Visitor) -> bool:
+        """Whether all of them do."""
+        return all(rule.admits(visitor) for rule in self._rules)
+
+    def _ask(self, first: int, asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
+        for index in range(first, len(self._rules)):
+            verdict: Any = self._rules[index].judge(asked, visitor)
+            if isinstance(verdict, Deferred):
+                return verdict.addCallback(self._go_on, index + 1, asked, visitor)
+            if verdict is not None:
+                return verdict  # type: ignore[no-any-return]
+        return None
+
+    def _go_on(self, verdict: Verdict, following: int, asked: Asked, visitor: Visitor) -> Any:
+        return verdict if verdict is not None else self._ask(following, asked, visitor)
