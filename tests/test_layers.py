@@ -117,6 +117,7 @@ LAYERS = (  # the first row that holds a module counts
         SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
     ),
     Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
+    Layer("egtunnel.relay.rules", SEAMS | {"egtunnel.access", "egtunnel.relay"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
     Layer("egtunnel.command", None),

@@ -22,6 +22,9 @@ from egtunnel.session.session import Session
 __all__ = ["Enrolment", "EnrolmentLimits"]
 
 
+UNGUARDED = Refused("bad-access", "this relay knows no rules for visitors, and would let everybody in")
+
+
 @attrs.frozen
 class EnrolmentLimits:
     """``claims``: seconds a relay has to answer all claims. ``notices``: how many notices of a session are heeded."""
@@ -136,6 +139,8 @@ class Enrolment:
         if number not in self.offering or self._session is None:
             return
         self.offering.granted(number)
+        if self._unguarded(self._session, number, message):
+            return
         offer = self.offering.wished(number)
         self._backoff[number].reset()
         if self.urls.get(number) != url:
@@ -144,6 +149,16 @@ class Enrolment:
             self._say(f"{url} -> {offer.target.text}")
             self._on_claimed(offer, url)
         self._answered(number)
+
+    def _unguarded(self, session: Session, number: int, message: Claimed) -> bool:
+        """Whether the relay, being an older one, gave a name and ignored the rules for its visitors: better no name."""
+        served = self.offering.served(number)
+        if message.guarded or served is None or not served.offer.access:
+            return False
+        session.send(Release(number))
+        self._drop(session, number, UNGUARDED)
+        self._answered(number)
+        return True
 
     def _refused(self, message: RefusedMessage) -> None:
         number, text = message.tunnel, plain(message.text)

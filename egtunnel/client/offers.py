@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import attrs
 
 from egtunnel.client.targets import Target
@@ -20,7 +22,7 @@ class Offer:
     name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
     ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
     targets. ``share``: other clients may serve the place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor
-    at one of them.
+    at one of them. ``access``: rules for visitors, as JSON text; empty: none.
     """
 
     target: Target
@@ -33,6 +35,7 @@ class Offer:
     trust: TlsTrust = attrs.field(factory=TlsTrust)
     share: bool = False
     sticky: str = ""
+    access: str = attrs.field(default="", repr=False)
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
@@ -51,6 +54,7 @@ class Offer:
             path_prefix=path_prefix,
             share=self.share,
             sticky=self.sticky,
+            access=json.loads(self.access) if self.access else {},
         )
 
     @property

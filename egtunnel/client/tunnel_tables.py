@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.python.usage import UsageError
 
+from egtunnel.client.access_options import ACCESS_PARAMETERS, WEB_ONLY, read_access
 from egtunnel.client.header_options import HEADER_PARAMETERS, read_policy
 from egtunnel.client.offers import Offer
 from egtunnel.client.targets import parse_target
@@ -41,6 +42,7 @@ TUNNEL_PARAMETERS: list[list[Any]] = [
     parameter("host-header", None, "what to rewrite the Host of requests to", _word),
     *HEADER_PARAMETERS,
     parameter("local-ca", None, "PEM file of the authority to believe for an https:// target", folder),
+    *ACCESS_PARAMETERS,
 ]
 TUNNEL_FLAGS: list[list[Any]] = [
     ["share-name", None, "other clients may serve the same name, host or port, too"],
@@ -99,7 +101,10 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
-        return Offer(target, kind="tcp", port=values["tcp"], trust=trust, **share)
+        for other in WEB_ONLY:
+            if values[other]:
+                raise ConfigurationError(f"--tcp and --{other} do not go together: --{other} is a rule for HTTP")
+        return Offer(target, kind="tcp", port=values["tcp"], trust=trust, access=read_access(values), **share)
     if values["name"] is not None and values["host"] is not None:
         raise ConfigurationError("--name and --host do not go together: ask for one of them")
     return Offer(
@@ -109,6 +114,7 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         host_header=values["host-header"] or "",
         policy=read_policy(values),
         trust=trust,
+        access=read_access(values),
         **share,
     )
 

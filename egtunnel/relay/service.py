@@ -23,6 +23,7 @@ from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.membership import Membership
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
+from egtunnel.relay.rules import rules
 from egtunnel.relay.settings import RelaySettings, applicable
 from egtunnel.relay.state import Ledger, State
 from egtunnel.relay.tunnels import TunnelTable
@@ -70,7 +71,13 @@ class Relay(Root):
         self._room = WaitingRoom(reactor, limits.waiting)
         changed = self._ledger.changed
         self.tunnels = TunnelTable(
-            reservations, self._room, reactor.seconds, changed, random_text=random_text, limits=limits.servers
+            reservations,
+            self._room,
+            reactor.seconds,
+            changed,
+            random_text=random_text,
+            limits=limits.servers,
+            guards=rules(reactor, limits.access),
         )
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)

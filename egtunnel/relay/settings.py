@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from egtunnel.access.limits import AccessLimits
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -37,6 +38,7 @@ class RelayLimits:
     the relay is stopped, ``upgrade_grace``: when another relay has taken over; 0: as long as they want.
     """
 
+    access: AccessLimits = attrs.field(factory=AccessLimits)
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
     attempts: AttemptLimits = attrs.field(factory=AttemptLimits)
     claims: ClaimLimits = attrs.field(factory=ClaimLimits)

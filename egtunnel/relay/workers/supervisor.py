@@ -25,6 +25,7 @@ from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
+from egtunnel.relay.rules import rules
 from egtunnel.relay.settings import RelaySettings, applicable
 from egtunnel.relay.state import Ledger, State
 from egtunnel.relay.tokens import Tokens
@@ -80,7 +81,14 @@ class Supervisor(Root):
         reservations = Reservations(limits.reservations)
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, time.time, self._say)
         room = WaitingRoom(reactor, limits.waiting)  # of nobody: visitors wait at the workers
-        self.table = SharedTable(reservations, room, reactor.seconds, self._ledger.changed, limits=limits.servers)
+        self.table = SharedTable(
+            reservations,
+            room,
+            reactor.seconds,
+            self._ledger.changed,
+            limits=limits.servers,
+            guards=rules(reactor, limits.access),  # to look at claims: those that judge are the workers'
+        )
 
     def _make_ports(self) -> None:
         settings, limits, reactor = self.settings, self.settings.limits, self._reactor

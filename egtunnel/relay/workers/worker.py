@@ -23,6 +23,7 @@ from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.membership import Membership
 from egtunnel.relay.reservations import Place
+from egtunnel.relay.rules import rules
 from egtunnel.relay.settings import RelaySettings, applicable
 from egtunnel.relay.state import read_token
 from egtunnel.relay.tokens import Tokens
@@ -87,7 +88,13 @@ class Worker(MultiService):
         self._arrivals = Arrivals(reactor, post.number, bool(settings.tls))
         self._neighbours = Neighbours(reactor, self.clients.budget, self.clients.find, self._arrivals.passed)
         self.mirror = Mirror(
-            post.number, self.clients.find, self._neighbours, self._room, reactor.seconds, limits.servers
+            post.number,
+            self.clients.find,
+            self._neighbours,
+            self._room,
+            reactor.seconds,
+            limits.servers,
+            rules(reactor, limits.access),
         )
         self.clients.mirror = self.mirror
         self.clients.tell = self._tell
