@@ -214,6 +214,7 @@ class Options(ConfiguredOptions):
             takeover=bool(self["takeover"]),
             workers=self["workers"],
             store=store_of(self, state),
+            resolver=self["resolver"],
             audit_log=self["audit-log"],
             limits=self._limits(),
         )

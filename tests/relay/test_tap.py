@@ -92,6 +92,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "session-memory": ("9", lambda s: s.limits.session_memory == 9 * MIB),
         "store": ("sqlite", lambda s: s.store is not None and s.store.file == s.state / "store.sqlite3"),
         "forbid-name": ("bank-*", lambda s: s.limits.claims.forbidden == ("bank-*",)),
+        "resolver": ("127.0.0.1:5353", lambda s: s.resolver == ("127.0.0.1", 5353)),
         "audit-log": (str(tmp_path / "audit"), lambda s: s.audit_log == tmp_path / "audit"),
     }
     named = {row[0] for row in tap.Options.optParameters} - {"config"}
