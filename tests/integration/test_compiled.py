@@ -42,7 +42,7 @@ def run(folder: Path, *words: str, **more: str) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout, built as ``make compiled`` does, but without the minute of the C compiler's optimizing."""
+    """A copy of the checkout, built as ``make compiled`` does, but without the C compiler's optimizing."""
     folder = tmp_path_factory.mktemp("compiled")
     for name in ("docs", "egtunnel", "tests", "twisted"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
