@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from egtunnel.configuration import folder, parameter
+from egtunnel.configuration import folder, one_of, parameter
 from egtunnel.errors import ConfigurationError
 
 __all__ = ["ACCESS_PARAMETERS", "WEB_ONLY", "read_access"]
@@ -18,6 +18,7 @@ LONGEST = 32_768
 """Characters of all rules of a tunnel as JSON (docs/protocol.md, "Access rules")."""
 FILE = 1_048_576
 SHORTEST_KEY, LONGEST_KEY = 16, 1_024
+WEBHOOK = one_of("github", "stripe", "slack", "hmac")
 WORDS = ("loopback", "private")
 
 
@@ -33,6 +34,13 @@ def network(text: str) -> str:
     return text.lower()
 
 
+def https(text: str) -> str:
+    """Reads an address; the relay says whether it fetches from there."""
+    if not text.startswith(("https://", "http://")) or not text.isascii() or not text.isprintable():
+        raise ValueError("it must be an address such as https://login.example.com/keys")
+    return text
+
+
 ACCESS_PARAMETERS: list[list[Any]] = [
     parameter(
         "allow", None, "only visitors from this network (address, network, loopback, private)", network, repeated=True
@@ -41,6 +49,12 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("basic", None, "only who gives a name and password: USER:HASH, the hash bcrypt or argon2", repeated=True),
     parameter("basic-file", None, "a file of such lines, as htpasswd -B makes it", folder, repeated=True),
     parameter("api-key", None, "only who shows one of the keys in this file, one on each line", folder, repeated=True),
+    parameter("jwt-jwks", None, "only who shows a bearer token signed by one of the keys at this URL", https),
+    parameter("jwt-issuer", None, "the issuer that the token has to name"),
+    parameter("jwt-audience", None, "the audience that the token has to name"),
+    parameter("webhook", None, "only requests that are signed as by github, stripe, slack or hmac", WEBHOOK),
+    parameter("webhook-secret-file", None, "file with the secret, one on each line while it changes", folder),
+    parameter("webhook-header", None, "header of the signature, for hmac (X-Signature)"),
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny"))
 """What a TCP tunnel cannot have."""
@@ -58,10 +72,33 @@ def read_access(values: Mapping[str, Any]) -> str:
     keys = [digest for file in values["api-key"] or () for digest in _keys(file)]
     if keys:
         rules["api-keys"] = list(dict.fromkeys(keys))
+    if token := _issuer(values):
+        rules["jwt"] = token
+    if signature := _webhook(values):
+        rules["webhook"] = signature
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")
     return text
+
+
+def _issuer(values: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: values[f"jwt-{name}"] for name in ("jwks", "issuer", "audience")}
+    missing = [name for name, value in found.items() if not value]
+    if missing and len(missing) < len(found):
+        raise ConfigurationError(f"--jwt-jwks, --jwt-issuer and --jwt-audience go together: no --jwt-{missing[0]}")
+    return {} if missing else found
+
+
+def _webhook(values: Mapping[str, Any]) -> dict[str, Any]:
+    kind, file, header = (values[name] for name in ("webhook", "webhook-secret-file", "webhook-header"))
+    if not kind and not file and not header:
+        return {}
+    if not kind or not file:
+        raise ConfigurationError("--webhook and --webhook-secret-file go together")
+    if header and kind != "hmac":
+        raise ConfigurationError(f"--webhook-header is for --webhook hmac: {kind} has a header of its own")
+    return {"kind": kind, "header": header or "", "secrets": _lines(file, "--webhook-secret-file")}
 
 
 def _users(lines: Sequence[str], files: Sequence[Path]) -> dict[str, str]:

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from egtunnel.access.api_keys import api_keys
 from egtunnel.access.basic import basic
+from egtunnel.access.fetching import Fetcher, Networks
 from egtunnel.access.hashing import Hashing, in_threads
+from egtunnel.access.jwt_tokens import jwt_tokens
+from egtunnel.access.key_sets import KeySets
 from egtunnel.access.limits import AccessLimits
 from egtunnel.access.networks import allow, deny
+from egtunnel.access.webhook_rule import webhook
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
 
 __all__ = ["rules"]
 
+Wall = Callable[[], float]
 
-def rules(reactor: Any, limits: AccessLimits) -> Guards:
-    """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first."""
+
+def rules(reactor: Any, limits: AccessLimits, fetch_from: Networks = (), wall: Wall = time.time) -> Guards:
+    """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first.
+
+    :param fetch_from: networks from which keys of issuers may be fetched, besides public addresses.
+    """
     hashing = Hashing(in_threads(reactor), limits)
+    sets = KeySets(Fetcher(reactor, limits, fetch_from), reactor.seconds, limits)
     return Guards(
         {
             "deny": lambda value, post: deny(value, limits),
             "allow": lambda value, post: allow(value, limits),
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
+            "webhook": _web("webhook", lambda value, post: webhook(value, wall, limits)),
+            "jwt": _web("jwt", lambda value, post: jwt_tokens(value, sets, wall, limits)),
         }
     )
 

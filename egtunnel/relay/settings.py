@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import attrs
@@ -93,7 +94,8 @@ class RelaySettings:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
     visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
     ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of
-    ``token_file`` is good. ``resolver``: the name server for proofs.
+    ``token_file`` is good. ``resolver``: the name server for proofs. ``fetch_from``:
+    networks from which keys of issuers may be fetched, besides public addresses.
     ``audit_log``: a file, or ``-`` for standard output.
     """
 
@@ -112,6 +114,7 @@ class RelaySettings:
     workers: int = 1
     store: StoreAddress | None = None
     resolver: tuple[str, int] | None = None
+    fetch_from: tuple[IPv4Network | IPv6Network, ...] = ()
     audit_log: Path | str | None = None
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 

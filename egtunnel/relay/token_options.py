@@ -12,6 +12,7 @@ from twisted.python.usage import UsageError
 
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
+from egtunnel.ingress.front.networks import read_networks
 from egtunnel.store.address import StoreAddress, parse_store_address
 
 __all__ = ["TOKEN_PARAMETERS", "file_or_output", "forbidden_name", "resolver", "store_of"]
@@ -54,6 +55,7 @@ TOKEN_PARAMETERS: list[list[Any]] = [
         "forbid-name", None, "public name or host that nobody gets, * for any part", forbidden_name, repeated=True
     ),
     parameter("resolver", None, "DNS server that is asked for proofs of custom hosts: ADDRESS[:PORT]", resolver),
+    parameter("fetch-from", None, "network from which issuers' keys may be fetched, too", read_networks, repeated=True),
     parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", file_or_output),
 ]
 
