@@ -113,7 +113,10 @@ LAYERS = (  # the first row that holds a module counts
         "egtunnel.relay.holdings", frozenset({"egtunnel.access", "egtunnel.errors", "egtunnel.relay", "egtunnel.store"})
     ),
     Layer("egtunnel.relay.proofs", frozenset({"egtunnel.errors", "egtunnel.store"})),
-    Layer("egtunnel.relay.token_options", frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.store"})),
+    Layer(
+        "egtunnel.relay.token_options",
+        frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.ingress.front.networks", "egtunnel.store"}),
+    ),
     Layer("egtunnel.relay.workers.supervisor", None),
     Layer("egtunnel.relay.workers.worker", None),
     Layer(
