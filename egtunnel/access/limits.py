@@ -24,9 +24,6 @@ class AccessLimits:
 
     What the relay fetches: ``fetch``: a whole answer, in ``fetch_wait``. ``keys_fresh``: then keys are fetched again;
     ``keys_kept``: good as long as that fails. ``keys_again``: not earlier than this, whatever visitors ask for.
-
-    Webhooks: ``webhook_secrets``: of one tunnel. ``webhook_body``: held until the signature is checked.
-    ``webhook_window``: between a signature's time and now.
     """
 
     networks: int = 200
@@ -56,7 +53,3 @@ class AccessLimits:
     keys_fresh: float = 600.0
     keys_kept: float = 86_400.0
     keys_again: float = 60.0
-
-    webhook_secrets: int = 5
-    webhook_body: int = 33_554_432
-    webhook_window: float = 300.0

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from egtunnel.configuration import folder, one_of, parameter
+from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
 
 __all__ = ["ACCESS_PARAMETERS", "WEB_ONLY", "read_access"]
@@ -18,7 +18,6 @@ LONGEST = 32_768
 """Characters of all rules of a tunnel as JSON (docs/protocol.md, "Access rules")."""
 FILE = 1_048_576
 SHORTEST_KEY, LONGEST_KEY = 16, 1_024
-WEBHOOK = one_of("github", "stripe", "slack", "hmac")
 WORDS = ("loopback", "private")
 
 
@@ -52,9 +51,6 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("jwt-jwks", None, "only who shows a bearer token signed by one of the keys at this URL", https),
     parameter("jwt-issuer", None, "the issuer that the token has to name"),
     parameter("jwt-audience", None, "the audience that the token has to name"),
-    parameter("webhook", None, "only requests that are signed as by github, stripe, slack or hmac", WEBHOOK),
-    parameter("webhook-secret-file", None, "file with the secret, one on each line while it changes", folder),
-    parameter("webhook-header", None, "header of the signature, for hmac (X-Signature)"),
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny"))
 """What a TCP tunnel cannot have."""
@@ -74,8 +70,6 @@ def read_access(values: Mapping[str, Any]) -> str:
         rules["api-keys"] = list(dict.fromkeys(keys))
     if token := _issuer(values):
         rules["jwt"] = token
-    if signature := _webhook(values):
-        rules["webhook"] = signature
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")
@@ -88,17 +82,6 @@ def _issuer(values: Mapping[str, Any]) -> dict[str, str]:
     if missing and len(missing) < len(found):
         raise ConfigurationError(f"--jwt-jwks, --jwt-issuer and --jwt-audience go together: no --jwt-{missing[0]}")
     return {} if missing else found
-
-
-def _webhook(values: Mapping[str, Any]) -> dict[str, Any]:
-    kind, file, header = (values[name] for name in ("webhook", "webhook-secret-file", "webhook-header"))
-    if not kind and not file and not header:
-        return {}
-    if not kind or not file:
-        raise ConfigurationError("--webhook and --webhook-secret-file go together")
-    if header and kind != "hmac":
-        raise ConfigurationError(f"--webhook-header is for --webhook hmac: {kind} has a header of its own")
-    return {"kind": kind, "header": header or "", "secrets": _lines(file, "--webhook-secret-file")}
 
 
 def _users(lines: Sequence[str], files: Sequence[Path]) -> dict[str, str]:

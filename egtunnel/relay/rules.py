@@ -14,7 +14,6 @@ from egtunnel.access.jwt_tokens import jwt_tokens
 from egtunnel.access.key_sets import KeySets
 from egtunnel.access.limits import AccessLimits
 from egtunnel.access.networks import allow, deny
-from egtunnel.access.webhook_rule import webhook
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
 
@@ -36,7 +35,6 @@ def rules(reactor: Any, limits: AccessLimits, fetch_from: Networks = (), wall: W
             "allow": lambda value, post: allow(value, limits),
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
-            "webhook": _web("webhook", lambda value, post: webhook(value, wall, limits)),
             "jwt": _web("jwt", lambda value, post: jwt_tokens(value, sets, wall, limits)),
         }
     )

@@ -85,9 +85,6 @@ def test_tables_of_the_file_have_rules_of_their_own(tmp_path: Path) -> None:
         ("--jwt-jwks", "keys.json"),
         ("--jwt-jwks", "https://login.test/keys"),
         ("--jwt-issuer", "https://login.test"),
-        ("--webhook", "gitlab"),
-        ("--webhook", "github"),
-        ("--webhook-secret-file", "/nonexistent"),
         ("--tcp", "0", "--basic", f"ali:{HASH}"),
     ],
 )
@@ -105,20 +102,6 @@ def test_tokens_of_an_issuer() -> None:
     assert access(*words) == {
         "jwt": {"jwks": "https://login.test/keys", "issuer": "https://login.test", "audience": "app"}
     }
-
-
-def test_signed_webhooks(tmp_path: Path) -> None:
-    """The secret comes from a file; two while it changes."""
-    file = tmp_path / "secret"
-    file.write_text("old-secret\nnew-secret\n")
-    words = ("--webhook", "hmac", "--webhook-secret-file", str(file), "--webhook-header", "X-Gitea-Signature")
-    assert access(*words) == {
-        "webhook": {"kind": "hmac", "header": "X-Gitea-Signature", "secrets": ["old-secret", "new-secret"]}
-    }
-    (offer,) = offers(*words)
-    assert "old-secret" not in repr(offer) and "old-secret" not in repr(offer.claim(1))
-    with pytest.raises(UsageError, match="github has a header of its own"):
-        offers("--webhook", "github", *words[2:])
 
 
 def test_a_user_is_named_once() -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import bcrypt
 import pytest
@@ -19,8 +15,6 @@ from tests.integration.upstreams import Nginx
 HELLO = "<h1>a real site</h1>\n"
 HASH = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
 KEY = "a-key-of-some-length"
-SECRET = "It's a Secret to Everybody"
-BODY = bytes(range(256)) * 102_400  # 25 MiB
 CONFIGURATION = """
 [[tunnel]]
 local = "{port}"
@@ -44,12 +38,6 @@ allow = ["loopback", "192.0.2.0/24"]
 host-header = "here"
 
 [[tunnel]]
-local = "{echo}"
-name = "hook"
-webhook = "github"
-webhook-secret-file = "{secret}"
-
-[[tunnel]]
 local = "{port}"
 tcp = 23950
 deny = "127.0.0.0/8"
@@ -61,59 +49,21 @@ allow = "127.0.0.0/8"
 """
 
 
-class Sink(ThreadingHTTPServer):
-    """A service that takes in bodies; ``bodies`` are their digests."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        bodies = self.bodies = list[str]()
-
-        class Take(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                bodies.append(hashlib.sha256(self.rfile.read(int(self.headers["Content-Length"]))).hexdigest())
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Take)
-
-
-@pytest.fixture(scope="module")
-def sink() -> Iterator[Sink]:
-    """A service that takes in bodies."""
-    server = Sink()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two workers"])
-def relay(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nginx: Nginx, sink: Sink
-) -> Iterator[Relay]:
+def relay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator[Relay]:
     """A relay and a client with a tunnel for each rule."""
     home = tmp_path_factory.mktemp("access")
     running = Relay(home, "--tcp-ports", "23950-23951", "--workers", str(request.param))
     (home / "keys").write_text(f"{KEY}\n")
-    (home / "secret").write_text(f"{SECRET}\n")
     file = home / "client.toml"
-    file.write_text(
-        CONFIGURATION.format(
-            port=nginx.port, hash=HASH, keys=home / "keys", secret=home / "secret", echo=sink.server_port
-        )
-    )
+    file.write_text(CONFIGURATION.format(port=nginx.port, hash=HASH, keys=home / "keys"))
     client = Client(running.ready(), "--config", str(file))
-    for name in ("password", "key", "away", "here", "hook", "23950", "23951"):
+    for name in ("password", "key", "away", "here", "23950", "23951"):
         client.wait_for(name)
     yield running
     for daemon in (client, running):
         daemon.assert_calm()
-        assert not any(secret in daemon.output for secret in ("open sesame", KEY, SECRET))
+        assert not any(secret in daemon.output for secret in ("open sesame", KEY))
         daemon.end()
 
 
@@ -162,16 +112,3 @@ def test_a_tcp_tunnel_is_closed_at_once_or_open(relay: Relay, port: int, answer:
         except ConnectionError:
             said = b""
     assert said.startswith(answer) and bool(said) == bool(answer)
-
-
-def test_a_signed_webhook_of_25_mib_passes_whole(relay: Relay, sink: Sink) -> None:
-    """One flipped byte, and the service hears nothing; without a signature nobody reads the body."""
-    before = len(sink.bodies)
-    digest = hmac.digest(SECRET.encode(), BODY, "sha256").hex()
-    good = ("--data-binary", "@-", "-H", f"X-Hub-Signature-256: sha256={digest}")
-    assert curl(relay, "hook", *good, data=BODY)[0] == 200
-    assert sink.bodies[before:] == [hashlib.sha256(BODY).hexdigest()]
-    assert curl(relay, "hook", *good, data=BODY[:-1] + b"\0")[0] == 401
-    assert curl(relay, "hook", "--data-binary", "@-", data=BODY)[0] == 401
-    assert len(sink.bodies) == before + 1
-    assert relay.peak_memory() < 200 << 20

@@ -22,7 +22,6 @@ WHOLE: dict[str, Any] = {
     "deny": ["10.0.0.7"],
     "basic": {"ali": HASH},
     "api-keys": ["0" * 64],
-    "webhook": {"kind": "github", "header": "", "secrets": ["s"]},
     "jwt": {"jwks": "https://login.test/keys", "issuer": "i", "audience": "a"},
 }
 
@@ -43,7 +42,7 @@ def test_every_rule_has_to_agree_and_addresses_come_first() -> None:
     assert status({"allow": ["10.0.0.0/8"]}, "10.0.0.8") is None
 
 
-@pytest.mark.parametrize("name", ["basic", "api-keys", "webhook", "jwt"])
+@pytest.mark.parametrize("name", ["basic", "api-keys", "jwt"])
 def test_a_tcp_tunnel_has_rules_about_addresses_only(name: str) -> None:
     """Any other is refused, not ignored."""
     with pytest.raises(Refused, match=f"{name} is a rule for HTTP") as caught:
