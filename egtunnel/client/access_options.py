@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from egtunnel.client.webhook_options import WEBHOOK_PARAMETERS, read_webhook
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
 
@@ -41,6 +42,7 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("basic", None, "only who gives a name and password: USER:HASH, the hash bcrypt or argon2", repeated=True),
     parameter("basic-file", None, "a file of such lines, as htpasswd -B makes it", folder, repeated=True),
     parameter("api-key", None, "only who shows one of the keys in this file, one on each line", folder, repeated=True),
+    *WEBHOOK_PARAMETERS,
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny"))
 """What a TCP tunnel cannot have."""
@@ -58,6 +60,9 @@ def read_access(values: Mapping[str, Any]) -> str:
     keys = [digest for file in values["api-key"] or () for digest in _keys(file)]
     if keys:
         rules["api-keys"] = list(dict.fromkeys(keys))
+    webhook = read_webhook(values)
+    if webhook is not None:
+        rules["webhook"] = webhook
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")

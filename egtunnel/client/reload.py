@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from twisted.python.usage import UsageError
 
+from egtunnel.client.access_options import ACCESS_PARAMETERS
 from egtunnel.client.header_options import HEADER_PARAMETERS
 from egtunnel.client.offering import Difference
 from egtunnel.client.offers import Offer
@@ -17,7 +18,7 @@ __all__ = ["LIVE", "Reload"]
 
 LIVE = frozenset(
     {"local", "name", "host", "tcp", "host-header", "local-ca", "local-insecure", "share-name", "sticky"}
-    | {str(row[0]) for row in HEADER_PARAMETERS}
+    | {str(row[0]) for row in HEADER_PARAMETERS + ACCESS_PARAMETERS}
 )
 """Options that are applied while the client runs: those of a tunnel."""
 ITSELF = frozenset({"config"})

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from egtunnel.access.api_keys import api_keys
 from egtunnel.access.basic import basic
 from egtunnel.access.hashing import Hashing, in_threads
-from egtunnel.access.limits import AccessLimits
 from egtunnel.access.networks import allow, deny
+from egtunnel.access.webhook import webhook
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
+from egtunnel.relay.settings import RelaySettings
 
 __all__ = ["rules"]
 
 
-def rules(reactor: Any, limits: AccessLimits) -> Guards:
+def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = time.time) -> Guards:
     """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first."""
-    hashing = Hashing(in_threads(reactor), limits)
+    limits, run = settings.limits.access, in_threads(reactor)
+    hashing = Hashing(run, limits)
     return Guards(
         {
             "deny": lambda value, post: deny(value, limits),
             "allow": lambda value, post: allow(value, limits),
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
+            "webhook": _web("webhook", lambda value, post: webhook(value, run, wall, settings.limits.webhook)),
         }
     )
 
