@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from egtunnel.client.webhook_options import WEBHOOK_PARAMETERS, read_webhook
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
 
@@ -51,6 +52,7 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("jwt-jwks", None, "only who shows a bearer token signed by one of the keys at this URL", https),
     parameter("jwt-issuer", None, "the issuer that the token has to name"),
     parameter("jwt-audience", None, "the audience that the token has to name"),
+    *WEBHOOK_PARAMETERS,
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny"))
 """What a TCP tunnel cannot have."""
@@ -70,6 +72,9 @@ def read_access(values: Mapping[str, Any]) -> str:
         rules["api-keys"] = list(dict.fromkeys(keys))
     if token := _issuer(values):
         rules["jwt"] = token
+    webhook = read_webhook(values)
+    if webhook is not None:
+        rules["webhook"] = webhook
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")

@@ -8,27 +8,24 @@ from typing import Any
 
 from egtunnel.access.api_keys import api_keys
 from egtunnel.access.basic import basic
-from egtunnel.access.fetching import Fetcher, Networks
+from egtunnel.access.fetching import Fetcher
 from egtunnel.access.hashing import Hashing, in_threads
 from egtunnel.access.jwt_tokens import jwt_tokens
 from egtunnel.access.key_sets import KeySets
-from egtunnel.access.limits import AccessLimits
 from egtunnel.access.networks import allow, deny
+from egtunnel.access.webhook import webhook
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
+from egtunnel.relay.settings import RelaySettings
 
 __all__ = ["rules"]
 
-Wall = Callable[[], float]
 
-
-def rules(reactor: Any, limits: AccessLimits, fetch_from: Networks = (), wall: Wall = time.time) -> Guards:
-    """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first.
-
-    :param fetch_from: networks from which keys of issuers may be fetched, besides public addresses.
-    """
-    hashing = Hashing(in_threads(reactor), limits)
-    sets = KeySets(Fetcher(reactor, limits, fetch_from), reactor.seconds, limits)
+def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = time.time) -> Guards:
+    """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first."""
+    limits, run = settings.limits.access, in_threads(reactor)
+    hashing = Hashing(run, limits)
+    sets = KeySets(Fetcher(reactor, limits, settings.fetch_from), reactor.seconds, limits)
     return Guards(
         {
             "deny": lambda value, post: deny(value, limits),
@@ -36,6 +33,7 @@ def rules(reactor: Any, limits: AccessLimits, fetch_from: Networks = (), wall: W
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
             "jwt": _web("jwt", lambda value, post: jwt_tokens(value, sets, wall, limits)),
+            "webhook": _web("webhook", lambda value, post: webhook(value, run, wall, settings.limits.webhook)),
         }
     )
 

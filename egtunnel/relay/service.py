@@ -77,7 +77,7 @@ class Relay(Root):
             changed,
             random_text=random_text,
             limits=limits.servers,
-            guards=rules(reactor, limits.access, settings.fetch_from),
+            guards=rules(reactor, settings),
         )
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from egtunnel.access.limits import AccessLimits
+from egtunnel.access.webhook import WebhookLimits
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -52,6 +53,7 @@ class RelayLimits:
     tcp: TCPLimits = attrs.field(factory=TCPLimits)
     tls: TLSLimits = attrs.field(factory=TLSLimits)
     waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
+    webhook: WebhookLimits = attrs.field(factory=WebhookLimits)
     memory: int = 512 * MIB
     session_memory: int = 64 * MIB
     backlog: int = 1024

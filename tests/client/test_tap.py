@@ -75,6 +75,8 @@ def test_the_defaults(tmp_path: Path) -> None:
         "jwt-jwks": None,
         "jwt-issuer": None,
         "jwt-audience": None,
+        "webhook": None,
+        "webhook-secret-file": None,
         "local-insecure": 0,
         "link-path": "",
         "link": "auto",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
 
-from egtunnel.access.limits import AccessLimits
 from egtunnel.errors import Refused
 from egtunnel.guard import Asked, Denial
 from egtunnel.interfaces import Visitor
+from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.guards import Post
 from egtunnel.relay.rules import rules
+from egtunnel.relay.settings import RelaySettings
 
-GUARDS = rules(Clock(), AccessLimits())
+SETTINGS = RelaySettings(Addresses("localhost", "http", 7070), Path("nowhere"))
+GUARDS = rules(Clock(), SETTINGS)
 WEB = Post("http", "app")
 HASH = "$2b$04$" + "a" * 53
 WHOLE: dict[str, Any] = {
@@ -22,6 +25,7 @@ WHOLE: dict[str, Any] = {
     "deny": ["10.0.0.7"],
     "basic": {"ali": HASH},
     "api-keys": ["0" * 64],
+    "webhook": {"kind": "github", "header": "", "secrets": ["a-long-secret"]},
     "jwt": {"jwks": "https://login.test/keys", "issuer": "i", "audience": "a"},
 }
 
@@ -42,7 +46,7 @@ def test_every_rule_has_to_agree_and_addresses_come_first() -> None:
     assert status({"allow": ["10.0.0.0/8"]}, "10.0.0.8") is None
 
 
-@pytest.mark.parametrize("name", ["basic", "api-keys", "jwt"])
+@pytest.mark.parametrize("name", ["basic", "api-keys", "webhook", "jwt"])
 def test_a_tcp_tunnel_has_rules_about_addresses_only(name: str) -> None:
     """Any other is refused, not ignored."""
     with pytest.raises(Refused, match=f"{name} is a rule for HTTP") as caught:

@@ -91,9 +91,7 @@ class Supervisor(Root):
             reactor.seconds,
             self._ledger.changed,
             limits=limits.servers,
-            guards=rules(
-                reactor, limits.access, settings.fetch_from
-            ),  # to look at claims: those that judge are the workers'
+            guards=rules(reactor, settings),  # to look at claims: those that judge are the workers'
         )
 
     def _make_ports(self) -> None:

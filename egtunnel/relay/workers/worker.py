@@ -94,7 +94,7 @@ class Worker(MultiService):
             self._room,
             reactor.seconds,
             limits.servers,
-            rules(reactor, limits.access, settings.fetch_from),
+            rules(reactor, settings),
         )
         self.clients.mirror = self.mirror
         self.clients.tell = self._tell
