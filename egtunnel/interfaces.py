@@ -116,6 +116,8 @@ class ITunnel(Interface):
     sticky: str = Attribute("What keeps a visitor at one of several servers: ``address``, ``cookie``, empty: nothing.")
     guard: Any = Attribute("An ``egtunnel.guard.IGuard``, asked before the dialer; None: everybody may come in.")
 
+    connections: int | None = Attribute("Visitors' connections, or requests, at once; None: any number.")
+
     def dialer(visitor: Visitor) -> IRoute:
         """The endpoint that reaches the upstream for this visitor; waits while a known client is away."""
 

@@ -121,8 +121,10 @@ class TCPDoor(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Guest | None:
         """None, which closes the connection at once, when there are too many, or the tunnel's rules say so."""
-        limits, guard = self.ingress.limits, self.tunnel.guard
+        limits, guard, most = self.ingress.limits, self.tunnel.guard, self.tunnel.connections
         if len(self.guests) >= limits.connections or self.ingress.connections >= limits.in_all:
+            return None
+        if most is not None and len(self.guests) >= most:
             return None
         guest = Guest(self, addr)
         return guest if guard is None or guard.admits(guest.visitor) else None

@@ -123,7 +123,7 @@ class Claims:
             self._session.send(RefusedMessage(error.reason, error.text, error.retry, error.after, claim.tunnel))
         else:
             self.tunnels[claim.tunnel] = tunnel
-            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name, tunnel.guard is not None))
+            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name, bool(tunnel.manner.access)))
 
     def _release(self, release: Release) -> None:
         self._give_back(release.tunnel)

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from egtunnel.errors import Refused
 from egtunnel.guard import AccessError, Asked, Denial, IGuard, Verdict
 from egtunnel.interfaces import Visitor
+from egtunnel.relay.limiting import RULE, Limiter, Limiting, read_terms
 
 __all__ = ["Guards", "Maker", "Post", "Sentry"]
 
@@ -36,8 +37,9 @@ Maker = Callable[[Any, Post], IGuard]
 class Guards:
     """The rules that this relay knows, by their names in ``Claim.access``, in the order in which they are asked."""
 
-    def __init__(self, makers: Mapping[str, Maker] | None = None) -> None:
+    def __init__(self, makers: Mapping[str, Maker] | None = None, limiting: Limiting | None = None) -> None:
         self._makers = makers or {}
+        self._limiting = limiting
 
     def check(self, kind: str, access: dict[str, Any]) -> str:
         """What a claim asks for as a text that equal rules have in common; empty: no rules. Raises Refused."""
@@ -52,27 +54,38 @@ class Guards:
             raise Refused("bad-access", error.text) from None
         return text
 
-    def make(self, access: str, post: Post) -> IGuard | None:
-        """The guard of these rules; None: there are none. Raises AccessError."""
-        if not access:
-            return None
+    def make(self, access: str, post: Post, limiter: Limiter | None = None) -> IGuard | None:
+        """The guard of these rules, and before them of the limiter's; None: there are none. Raises AccessError."""
         if len(access) > LONGEST:
             raise AccessError(f"the rules of a tunnel are {LONGEST} characters at most")
-        wanted = json.loads(access)
+        wanted = json.loads(access) if access else {}
+        if RULE in wanted and self._limiting is not None:
+            read_terms(wanted.pop(RULE))
         for name in wanted:
             if name not in self._makers:
                 raise AccessError(f"this relay has no access rule {name[:80]!a}")
         rules = [make(wanted[name], post) for name, make in self._makers.items() if name in wanted]
-        return rules[0] if len(rules) == 1 else _All(rules)
+        if limiter is not None and limiter.judges:
+            rules.insert(0, limiter)
+        return _All(rules) if len(rules) > 1 else next(iter(rules), None)
+
+    def limits(self, access: str) -> Any:
+        """The value of the rule about limits; None: there is none."""
+        return json.loads(access).get(RULE) if access else None
+
+    def limiter(self, value: Any) -> Limiter | None:
+        """What keeps these limits, and the relay's own; None: there are none. Raises AccessError."""
+        return None if self._limiting is None else self._limiting.limiter(value)
 
 
 class Sentry:
     """The guard of one place; the tunnels that stand there one after the other share it, so that none has an old one.
 
     :ivar guard: None: everybody may come in.
+    :ivar limiter: None: there are no limits.
     """
 
-    __slots__ = ("_access", "_guards", "_post", "guard")
+    __slots__ = ("_access", "_guards", "_limits", "_post", "guard", "limiter")
 
     log = Logger()
 
@@ -80,7 +93,9 @@ class Sentry:
         self._guards = guards
         self._post = post
         self._access = ""
-        self.guard: IGuard | None = None
+        self._limits: Any = None
+        self.limiter = guards.limiter(None)
+        self.guard = guards.make("", post, self.limiter)
 
     def follow(self, access: str) -> None:
         """Have these rules from now on; those that are the same keep what they know."""
@@ -88,7 +103,10 @@ class Sentry:
             return
         self._access = access
         try:
-            self.guard = self._guards.make(access, self._post)
+            limits = self._guards.limits(access)
+            if limits != self._limits:
+                self.limiter, self._limits = self._guards.limiter(limits), limits
+            self.guard = self._guards.make(access, self._post, self.limiter)
         except AccessError as error:
             self.log.error("{name} is closed: {text}", name=self._post.name, text=error.text)
             self.guard = _Closed()

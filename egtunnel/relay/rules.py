@@ -16,6 +16,7 @@ from egtunnel.access.networks import allow, deny
 from egtunnel.access.webhook import webhook
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
+from egtunnel.relay.limiting import Limiting
 from egtunnel.relay.settings import RelaySettings
 
 __all__ = ["rules"]
@@ -34,7 +35,8 @@ def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = tim
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
             "jwt": _web("jwt", lambda value, post: jwt_tokens(value, sets, wall, limits)),
             "webhook": _web("webhook", lambda value, post: webhook(value, run, wall, settings.limits.webhook)),
-        }
+        },
+        Limiting(reactor, settings.limits.tunnel, settings.workers),
     )
 
 

@@ -15,6 +15,7 @@ from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.tcp import TCPLimits
 from egtunnel.ingress.tls.limits import TLSLimits
+from egtunnel.limits.terms import Terms
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.attempts import AttemptLimits
@@ -38,8 +39,10 @@ class RelayLimits:
     ``memory``: held for all sessions, ``session_memory``: for one. ``backlog``: connections the kernel keeps for us.
     ``expiry``: how often places that nobody came back to are looked for. ``grace``: how long visitors may go on when
     the relay is stopped, ``upgrade_grace``: when another relay has taken over; 0: as long as they want.
+    ``tunnel``: what every tunnel may take at most.
     """
 
+    tunnel: Terms = attrs.field(factory=Terms)
     access: AccessLimits = attrs.field(factory=AccessLimits)
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
     attempts: AttemptLimits = attrs.field(factory=AttemptLimits)

@@ -36,6 +36,7 @@ from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
 from egtunnel.relay.admission import AdmissionLimits
 from egtunnel.relay.claims import ClaimLimits
 from egtunnel.relay.inherited import Inherited, sockets_of_systemd
+from egtunnel.relay.limit_options import LIMIT_PARAMETERS, read_bounds
 from egtunnel.relay.names import canonical, check_host
 from egtunnel.relay.reload import Reload
 from egtunnel.relay.reservations import ReservationLimits
@@ -163,6 +164,7 @@ class Options(ConfiguredOptions):
         parameter("memory", 512, "MiB held in all for data on its way", whole_number(1, 1_000_000)),
         parameter("session-memory", 64, "MiB held for one client's data on its way", whole_number(1, 1_000_000)),
         *TOKEN_PARAMETERS,
+        *LIMIT_PARAMETERS,
     ]
 
     optFlags: ClassVar[list[list[Any]]] = [
@@ -231,6 +233,7 @@ class Options(ConfiguredOptions):
             tls=TLSLimits(
                 handshake=self["tls-timeout"], handshakes=self["max-handshakes"], rate=self["max-handshake-rate"]
             ),
+            tunnel=read_bounds(self),
             waiting=WaitingLimits(hold=self["hold"]),
             memory=self["memory"] * MIB,
             session_memory=self["session-memory"] * MIB,

@@ -72,11 +72,21 @@ class Tunnel:
         """The rules of the place as they are now, whichever tunnel of it is asked."""
         return self.sentry.guard
 
+    @property
+    def connections(self) -> int | None:
+        """How many connections, or requests, there may be at once; None: any number."""
+        limiter = self.sentry.limiter
+        return None if limiter is None else limiter.connections
+
     def dialer(self, visitor: Visitor) -> IRoute:
         """The endpoint that opens a channel to the upstream for this visitor."""
+        route: IRoute
         if self.manner.share:
-            return SharedRoute(self.place, self.servers, self.room, visitor, self.sticky, self.sentry)
-        return SingleRoute(self.place, self.servers, self.room, visitor, self.sentry)
+            route = SharedRoute(self.place, self.servers, self.room, visitor, self.sticky, self.sentry)
+        else:
+            route = SingleRoute(self.place, self.servers, self.room, visitor, self.sentry)
+        limiter = self.sentry.limiter
+        return route if limiter is None else limiter.route(route)
 
 
 class Observer(Protocol):

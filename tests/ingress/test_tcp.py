@@ -68,6 +68,7 @@ class PortTunnel:
     policy = None
     sticky = ""
     guard: Any = None
+    connections: int | None = None
 
     def __init__(self, name: str, endpoint: IStreamClientEndpoint) -> None:
         self.name = name

@@ -167,9 +167,10 @@ def test_a_link_is_no_visitor(tmp_path: Path, nginx: Nginx) -> None:
         relay = SecureRelay(tmp_path, papers.domain, papers.ca, *options)
         stack.callback(relay.end)
         relay.ready()
-        links = [stack.enter_context(RawBareLink(papers, relay.port)) for _ in range(5)]
-        for number, link in enumerate(links):
-            link.log_in(token_of(relay), f"client{number}")
+        links = []
+        for number in range(5):  # the relay knows what one is when its handshake is over, on both sides
+            links.append(stack.enter_context(RawBareLink(papers, relay.port)))
+            links[-1].log_in(token_of(relay), f"client{number}")
         for link in links:
             with pytest.raises(LinkEnded):
                 link.send_raw(frame(99))

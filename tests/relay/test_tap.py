@@ -14,6 +14,7 @@ from twisted.python.usage import UsageError
 from egtunnel.configuration import default_state
 from egtunnel.hangup import Hangup
 from egtunnel.ingress.front.networks import Networks, read_networks
+from egtunnel.limits.bucket import Rate
 from egtunnel.relay import tap
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.service import Relay
@@ -94,6 +95,11 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "store": ("sqlite", lambda s: s.store is not None and s.store.file == s.state / "store.sqlite3"),
         "forbid-name": ("bank-*", lambda s: s.limits.claims.forbidden == ("bank-*",)),
         "fetch-from": ("10.0.0.0/8", lambda s: s.fetch_from == (ip_network("10.0.0.0/8"),)),
+        "tunnel-rate": ("600/m", lambda s: s.limits.tunnel.rate == Rate(600, 60, 1)),
+        "tunnel-rate-per-address": ("5/s", lambda s: s.limits.tunnel.rate_per_address == Rate(5, 1, 1)),
+        "tunnel-connections": ("7", lambda s: s.limits.tunnel.connections == 7),
+        "tunnel-bandwidth-in": ("2k", lambda s: s.limits.tunnel.bandwidth_in == 2000),
+        "tunnel-bandwidth-out": ("3M", lambda s: s.limits.tunnel.bandwidth_out == 3_000_000),
         "resolver": ("127.0.0.1:5353", lambda s: s.resolver == ("127.0.0.1", 5353)),
         "audit-log": (str(tmp_path / "audit"), lambda s: s.audit_log == tmp_path / "audit"),
     }

@@ -99,7 +99,8 @@ class Pool:
 
     def begin(self, host: str) -> Refusal | None:
         """An exchange of a visitor at this address begins; or why not, if too many are under way."""
-        if self.active >= self.limits.exchanges:
+        most = self.tunnel.connections
+        if self.active >= self.limits.exchanges or (most is not None and self.active >= most):
             return TOO_MUCH
         key = subscriber(host)
         share = self._shares.get(key, 0)

@@ -52,6 +52,7 @@ class Local:
     policy = None
     sticky = ""
     guard: Any = None
+    connections: int | None = None
 
     def __init__(self, port: int) -> None:
         self._port = port

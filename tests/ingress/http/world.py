@@ -202,6 +202,7 @@ class Tunnel:
         self.host_header = ""
         self.sticky = ""
         self.guard: Any = None
+        self.connections: int | None = None
         self.server: IServer | None = None
         self.elsewhere = False
         self.upstreams: list[Pipe] = []
