@@ -34,7 +34,7 @@ types: .venv/ready ## mypy, strict
 	@$(BIN)/mypy
 
 pytest: .venv/ready ## the tests alone; ARGS="tests/mux -k credit" narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 bench: .venv/ready ## measure egtunnel beside ssh -R and other tunnels; ARGS="--help" lists the options
 	@$(BIN)/python -m bench $(ARGS)

@@ -19,7 +19,9 @@ def extensions() -> list[Any]:
     from mypyc.build import mypycify  # noqa: PLC0415 - an ordinary build needs no compiler
 
     settings = tomllib.loads((HERE / "pyproject.toml").read_text())["tool"]["egtunnel"]
-    return mypycify([str(Path(name)) for name in settings["compiled"]], opt_level="3")
+    return mypycify(
+        [str(Path(name)) for name in settings["compiled"]], opt_level=os.environ.get("EGTUNNEL_OPTIMIZE", "3")
+    )
 
 
 setup(ext_modules=extensions())

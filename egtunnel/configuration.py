@@ -22,6 +22,7 @@ __all__ = [
     "interface",
     "needs_restart",
     "number",
+    "one_of",
     "parameter",
     "port",
     "state_home",
@@ -80,6 +81,17 @@ def interface(text: str) -> str:
         return str(ip_address(text.strip("[]")))
     except ValueError:
         raise ValueError("it must be an IP address of this machine, such as 127.0.0.1 or ::") from None
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it must be {' or '.join(words)}")
+        return text
+
+    return read
 
 
 def number(least: float, most: float) -> Callable[[str], float]:

@@ -98,7 +98,8 @@ class Asked:
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of a header (lower case), one for each time it came."""
-        return [value.strip(b" \t") for known, value in self.fields if known.lower() == name]
+        size = len(name)
+        return [value.strip(b" \t") for known, value in self.fields if len(known) == size and known.lower() == name]
 
     def withhold(self, name: bytes) -> None:
         """Do not pass this header (lower case) on."""

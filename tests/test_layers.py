@@ -109,7 +109,14 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.relay.attempts", frozenset(), PURE),
     Layer("egtunnel.relay.audit", frozenset({"egtunnel.errors", "egtunnel.ingress", "egtunnel.store.records"})),
     Layer("egtunnel.relay.membership", None),
-    Layer("egtunnel.relay.token_options", frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.store"})),
+    Layer(
+        "egtunnel.relay.holdings", frozenset({"egtunnel.access", "egtunnel.errors", "egtunnel.relay", "egtunnel.store"})
+    ),
+    Layer("egtunnel.relay.proofs", frozenset({"egtunnel.errors", "egtunnel.store"})),
+    Layer(
+        "egtunnel.relay.token_options",
+        frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.ingress.front.networks", "egtunnel.store"}),
+    ),
     Layer("egtunnel.relay.workers.supervisor", None),
     Layer("egtunnel.relay.workers.worker", None),
     Layer(

@@ -34,6 +34,13 @@ def network(text: str) -> str:
     return text.lower()
 
 
+def https(text: str) -> str:
+    """Reads an address; the relay says whether it fetches from there."""
+    if not text.startswith(("https://", "http://")) or not text.isascii() or not text.isprintable():
+        raise ValueError("it must be an address such as https://login.example.com/keys")
+    return text
+
+
 ACCESS_PARAMETERS: list[list[Any]] = [
     parameter(
         "allow", None, "only visitors from this network (address, network, loopback, private)", network, repeated=True
@@ -42,6 +49,9 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("basic", None, "only who gives a name and password: USER:HASH, the hash bcrypt or argon2", repeated=True),
     parameter("basic-file", None, "a file of such lines, as htpasswd -B makes it", folder, repeated=True),
     parameter("api-key", None, "only who shows one of the keys in this file, one on each line", folder, repeated=True),
+    parameter("jwt-jwks", None, "only who shows a bearer token signed by one of the keys at this URL", https),
+    parameter("jwt-issuer", None, "the issuer that the token has to name"),
+    parameter("jwt-audience", None, "the audience that the token has to name"),
     *WEBHOOK_PARAMETERS,
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny"))
@@ -60,6 +70,8 @@ def read_access(values: Mapping[str, Any]) -> str:
     keys = [digest for file in values["api-key"] or () for digest in _keys(file)]
     if keys:
         rules["api-keys"] = list(dict.fromkeys(keys))
+    if token := _issuer(values):
+        rules["jwt"] = token
     webhook = read_webhook(values)
     if webhook is not None:
         rules["webhook"] = webhook
@@ -67,6 +79,14 @@ def read_access(values: Mapping[str, Any]) -> str:
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")
     return text
+
+
+def _issuer(values: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: values[f"jwt-{name}"] for name in ("jwks", "issuer", "audience")}
+    missing = [name for name, value in found.items() if not value]
+    if missing and len(missing) < len(found):
+        raise ConfigurationError(f"--jwt-jwks, --jwt-issuer and --jwt-audience go together: no --jwt-{missing[0]}")
+    return {} if missing else found
 
 
 def _users(lines: Sequence[str], files: Sequence[Path]) -> dict[str, str]:

@@ -18,7 +18,7 @@ __all__ = ["LIVE", "Reload"]
 
 LIVE = frozenset(
     {"local", "name", "host", "tcp", "host-header", "local-ca", "local-insecure", "share-name", "sticky"}
-    | {str(row[0]) for row in HEADER_PARAMETERS + ACCESS_PARAMETERS}
+    | {str(row[0]) for row in (*HEADER_PARAMETERS, *ACCESS_PARAMETERS)}
 )
 """Options that are applied while the client runs: those of a tunnel."""
 ITSELF = frozenset({"config"})

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from egtunnel import __version__
-from egtunnel.command import tokens
+from egtunnel.command import names, tokens
+from egtunnel.command.database import Misread
 from egtunnel.errors import EgtunnelError
 
 __all__ = ["DONE", "FAILED", "USAGE", "main"]
@@ -24,11 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Exit status: 0 done, 1 not done, 2 not understood.",
     )
     parser.add_argument("--version", action="version", version=f"egtunnel {__version__}")
-    tokens.add_to(parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    tokens.add_to(commands)
+    names.add_to(commands)
     given = parser.parse_args(arguments)
     try:
         given.run(given)
-    except tokens.Misread as error:
+    except Misread as error:
         given.parser.error(str(error))
     except EgtunnelError as error:
         print(f"egtunnel: {error.text}", file=sys.stderr)

@@ -7,27 +7,30 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from twisted.python.usage import UsageError
 
 from egtunnel.access.scope import Scope
 from egtunnel.access.shares import expiry
-from egtunnel.access.tokens import new_id, new_token
+from egtunnel.access.tokens import new_token
+from egtunnel.command.database import (
+    OWNER,
+    PAGE,
+    Misread,
+    add_command,
+    moment,
+    open_database,
+    owner_named,
+    owners,
+    print_json,
+)
 from egtunnel.errors import ConfigurationError, EgtunnelError, StoreConflict
-from egtunnel.store.limits import StoreLimits
 from egtunnel.store.records import OwnerRecord, TokenRecord
 
 if TYPE_CHECKING:
-    from egtunnel.store.database import Database
     from egtunnel.store.rows import Rows
 
-__all__ = ["Misread", "NoSuchToken", "add_to"]
+__all__ = ["NoSuchToken", "add_to"]
 
-OWNER = "admin"
-PAGE = 500
 NAME_LENGTH = 128
 SCOPE_OPTIONS = (
     ("kind", "kinds", "KIND", "kind of tunnel it may have: http, tcp"),
@@ -36,10 +39,6 @@ SCOPE_OPTIONS = (
     ("tcp-port", "tcp_ports", "PORTS", "public TCP ports it may have, such as 20000-20009"),
 )
 """Option, member of the scope, placeholder, meaning; each may be given several times, and none is no limit."""
-
-
-class Misread(Exception):
-    """An option's value is none."""
 
 
 class NoSuchToken(EgtunnelError):
@@ -52,7 +51,7 @@ def add_to(commands: Any) -> None:
     """The command with its own commands."""
     token = commands.add_parser("token", help="tokens that let clients in", description=__doc__)
     kinds = token.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = _command(kinds, "create", _create, "make a token and print it, this once")
+    create = add_command(kinds, "create", _create, "make a token and print it, this once")
     create.add_argument("label", metavar="NAME", help="what it is for, or whose it is")
     create.add_argument("--owner", default=OWNER, metavar="NAME", help=f"who has it ({OWNER})")
     create.add_argument("--expires", metavar="TIME", help="when it ends: 30m, 12h, 7d, 2w from now (never)")
@@ -60,27 +59,10 @@ def add_to(commands: Any) -> None:
         create.add_argument(f"--{option}", action="append", metavar=placeholder, help=f"{text}; repeatable (any)")
     create.add_argument("--tunnels", type=int, metavar="N", help="tunnels it may have at once (any number)")
     create.add_argument("--no-sharing", action="store_true", help="may not serve a name together with other clients")
-    every = _command(kinds, "list", _list, "list the tokens")
+    every = add_command(kinds, "list", _list, "list the tokens")
     every.add_argument("--owner", metavar="NAME", help="of this owner only")
-    revoke = _command(kinds, "revoke", _revoke, "end a token and, within a second, its sessions")
+    revoke = add_command(kinds, "revoke", _revoke, "end a token and, within a second, its sessions")
     revoke.add_argument("id", metavar="ID", help="as it stands in the list and after eg_ in the token")
-
-
-def _command(kinds: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = kinds.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
-    )
-    parser.add_argument(
-        "--store", metavar="ADDRESS", help="as of twistd egrelay (sqlite: the file in the state folder)"
-    )
-    parser.add_argument("--state", metavar="FOLDER", help="as of twistd egrelay")
-    parser.add_argument("--config", metavar="FILE", help="the relay's own TOML file, where both may stand")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run, parser=parser)
-    return parser
-
-
-# -- the commands
 
 
 def _create(given: argparse.Namespace) -> None:
@@ -91,33 +73,30 @@ def _create(given: argparse.Namespace) -> None:
     made = new_token()
 
     def create(rows: Rows) -> None:
-        owner = rows.owners.named(given.owner)
-        if owner is None:
-            owner = OwnerRecord(new_id(), given.owner, now)
-            rows.owners.create(owner)
+        owner = owner_named(rows, given.owner, now)
         rows.tokens.create(TokenRecord(made.id, made.digest, owner.id, given.label, scope.to_json(), now, expires))
 
-    with _database(given) as database:
+    with open_database(given) as database:
         try:
             database.write(create)
         except StoreConflict:
             raise StoreConflict(f"{given.owner} has a token with the name {given.label} already") from None
     if given.json:
         shown = {"id": made.id, "token": made.text, "name": given.label, "owner": given.owner}
-        _print_json({**shown, "scope": scope.to_json(), "expires": _moment(expires)})
+        print_json({**shown, "scope": scope.to_json(), "expires": moment(expires)})
     else:
         print(f"token {made.id} for {given.label}; it is shown this once:", file=sys.stderr, flush=True)
         print(made.text)
 
 
 def _list(given: argparse.Namespace) -> None:
-    with _database(given) as database:
-        owners, tokens = database.read(lambda rows: (_owners(rows), list(_tokens(rows))))
+    with open_database(given) as database:
+        known, tokens = database.read(lambda rows: (owners(rows), list(_tokens(rows))))
     now = time.time()
-    shown = [_shown(token, owners[token.owner], now) for token in tokens]
+    shown = [_shown(token, known[token.owner], now) for token in tokens]
     shown = [row for row in shown if given.owner in (None, row["owner"])]
     if given.json:
-        _print_json(shown)
+        print_json(shown)
         return
     for row in shown:
         ends = f", until {row['expires']}" if row["expires"] and row["state"] == "good" else ""
@@ -126,43 +105,17 @@ def _list(given: argparse.Namespace) -> None:
 
 
 def _revoke(given: argparse.Namespace) -> None:
-    with _database(given) as database:
+    with open_database(given) as database:
         done = database.write(lambda rows: rows.tokens.revoke(given.id, time.time()))
     if not done:
         raise NoSuchToken(f"there is no token {given.id}, or it was revoked before: egtunnel token list shows all")
     if given.json:
-        _print_json({"id": given.id, "state": "revoked"})
+        print_json({"id": given.id, "state": "revoked"})
     else:
         print(f"revoked {given.id}")
 
 
 # -- what they are made of
-
-
-@contextmanager
-def _database(given: argparse.Namespace) -> Iterator[Database]:
-    """The relay's store. Where it is, is read as the relay reads it."""
-    from egtunnel.configuration import default_state  # noqa: PLC0415
-    from egtunnel.relay.tap import Options  # noqa: PLC0415 - help needs neither a relay nor a database
-    from egtunnel.relay.token_options import store_of  # noqa: PLC0415
-    from egtunnel.store.database import Database  # noqa: PLC0415
-
-    options = Options()
-    words = [f"--{name}={getattr(given, name)}" for name in ("store", "state", "config") if getattr(given, name)]
-    try:
-        options.parseOptions(words)
-        state = options["state"] or default_state()
-        address = store_of({"store": options["store"] or "sqlite"}, state)
-    except UsageError as error:
-        raise Misread(str(error)) from None
-    if address is None or (address.file is not None and not address.file.parent.is_dir()):
-        raise ConfigurationError(f"there is no folder {state}: give the relay's own --state, --store or --config")
-    database = Database(address, StoreLimits())
-    try:
-        database.prepare()
-        yield database
-    finally:
-        database.close()
 
 
 def _scope(given: argparse.Namespace) -> Scope:
@@ -185,15 +138,6 @@ def _seconds(text: str) -> float:
         raise Misread(f"--expires {text}: it must be like 30m, 12h, 7d or 2w") from None
 
 
-def _owners(rows: Rows) -> dict[str, OwnerRecord]:
-    found: dict[str, OwnerRecord] = {}
-    after = ""
-    while page := rows.owners.list(after, PAGE):
-        found.update((owner.id, owner) for owner in page)
-        after = page[-1].name
-    return found
-
-
 def _tokens(rows: Rows) -> Iterator[TokenRecord]:
     after = ""
     while page := rows.tokens.list(after=after, most=PAGE):
@@ -208,9 +152,9 @@ def _shown(token: TokenRecord, owner: OwnerRecord, now: float) -> dict[str, Any]
         "owner": owner.name,
         "state": _state(token, owner, now),
         "scope": dict(token.scope),
-        "created": _moment(token.created),
-        "expires": _moment(token.expires),
-        "last_used": _moment(token.last_used),
+        "created": moment(token.created),
+        "expires": moment(token.expires),
+        "last_used": moment(token.last_used),
     }
 
 
@@ -220,11 +164,3 @@ def _state(token: TokenRecord, owner: OwnerRecord, now: float) -> str:
     if owner.disabled is not None:
         return "disabled"
     return "expired" if token.expires is not None and token.expires <= now else "good"
-
-
-def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, sort_keys=True))

@@ -33,12 +33,13 @@ Look = Callable[[str], Deferred[TokenRecord]]
 
 @attrs.frozen
 class Grant:
-    """A token that was good, by id. ``expires`` in seconds since 1970; None: never."""
+    """A token that was good, by id, and its owner's. ``expires`` in seconds since 1970; None: never."""
 
     id: str
     digest: bytes = attrs.field(repr=False)
     scope: Scope
     expires: float | None = None
+    owner: str = ""
 
 
 class Authenticator:
@@ -95,7 +96,7 @@ class Authenticator:
         if self._revoked.get(record.id, self._clock.seconds()):
             raise Refused("token-revoked", "this token was revoked")  # while the store was being asked
         try:
-            return Grant(record.id, record.digest, Scope.from_json(record.scope), record.expires)
+            return Grant(record.id, record.digest, Scope.from_json(record.scope), record.expires, record.owner)
         except ConfigurationError as error:
             raise Refused("bad-scope", f"this relay cannot read what this token may do: {error.text}") from None
 
@@ -115,6 +116,11 @@ class Authenticator:
         """What a token may do, by id, while it has sessions; None: everything, or it has none."""
         grant = self._grants.get(token)
         return None if grant is None else grant.scope
+
+    def holder(self, token: str) -> str:
+        """Whose token it is, by id, while it has sessions; empty: nobody's, the relay's own."""
+        grant = self._grants.get(token)
+        return "" if grant is None else grant.owner
 
     def entered(self, grant: Grant) -> None:
         """One more session stands because of this grant."""

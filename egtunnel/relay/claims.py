@@ -13,6 +13,7 @@ from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
+from egtunnel.relay.holdings import Title
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
@@ -44,7 +45,8 @@ class ClaimLimits:
 class Claims:
     """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers.
 
-    ``scope``: what the client's token may do; None: everything. ``refused``: is told of each claim that is refused.
+    ``scope``: what the client's token may do; None: everything. ``title``: which places its owner may have.
+    ``refused``: is told of each claim that is refused.
     """
 
     log = Logger()
@@ -65,6 +67,7 @@ class Claims:
         self._addresses = addresses
         self._limits = limits or ClaimLimits()
         self._scope = scope
+        self.title = Title()
         self.refused: Callable[[Refused], None] = lambda error: None
         if scope is not None:
             table.scoped.setdefault(owner.token, []).append(self)
@@ -181,15 +184,21 @@ class Claims:
             )
 
     def _check_allowed(self, claim: Claim) -> None:
-        for place in (Place("name", canonical(claim.name)), Place("host", canonical(claim.host))):
-            if place.value and not self._allowed(place):
+        port = str(claim.port) if claim.kind == "tcp" and claim.port else ""
+        wanted = {"name": canonical(claim.name), "host": canonical(claim.host), "port": port}
+        for place in (Place(kind, value) for kind, value in wanted.items() if value):
+            if self._forbidden(place):
                 raise Refused("forbidden-name", f"nobody gets the {place.kind} {place.value[:80]!a} here")
+            self.title.check(place)
+
+    def _forbidden(self, place: Place) -> bool:
+        return place.kind != "port" and any(fnmatchcase(place.value, pattern) for pattern in self._limits.forbidden)
 
     def _allowed(self, place: Place) -> bool:
-        """Whether the place is one that the relay gives, and gives to this token."""
-        if place.kind != "port":
-            return not any(fnmatchcase(place.value, pattern) for pattern in self._limits.forbidden)
-        ranges = None if self._scope is None else self._scope.tcp_ports
+        """Whether the place is one that the relay gives by itself, and gives to this token."""
+        if self._forbidden(place) or self.title.anothers(place):
+            return False
+        ranges = None if self._scope is None or place.kind != "port" else self._scope.tcp_ports
         return ranges is None or any(int(place.value) in ports for ports in ranges)
 
     def _bind_http(self, claim: Claim) -> Tunnel:

@@ -16,6 +16,7 @@ from egtunnel.relay.attempts import source_of
 from egtunnel.relay.audit import Audit
 from egtunnel.relay.authentication import Authenticator
 from egtunnel.relay.claims import Claims
+from egtunnel.relay.holdings import Holdings
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.tokens import Tokens
@@ -35,6 +36,7 @@ class Clients:
 
     :ivar door: lets clients in; None until the relay is open.
     :ivar settings: for the sessions that begin from now on.
+    :ivar holdings: what belongs to owners for good.
     :ivar audit: is told of every login and claim that is refused.
     """
 
@@ -48,6 +50,7 @@ class Clients:
         self._tunnels = tunnels
         self._random_text = random_text
         self.audit: Audit | None = None
+        self.holdings = Holdings()
 
     def open(self, tokens: Tokens, authenticator: Authenticator | None = None, audit: Audit | None = None) -> None:
         """Let clients in that show one of these, or one that the authenticator knows."""
@@ -123,6 +126,7 @@ class Clients:
         settings = self.settings
         scope = self._scope_of(owner)
         claims = Claims(session, owner, self._tunnels, settings.addresses, settings.limits.claims, scope)
+        claims.title = self.holdings.title(self._holder_of(owner), scope)
         claims.refused = lambda error: self._note(owner, error)
 
         def closed(error: EgtunnelError) -> None:
@@ -138,6 +142,11 @@ class Clients:
         """What the client's token may do; None: everything."""
         authenticator = None if self.door is None else self.door.authenticator
         return None if authenticator is None else authenticator.scope(owner.token)
+
+    def _holder_of(self, owner: Owner) -> str:
+        """Whose token the client has; empty: the relay's own."""
+        authenticator = None if self.door is None else self.door.authenticator
+        return "" if authenticator is None else authenticator.holder(owner.token)
 
     def _note(self, owner: Owner, error: Refused) -> None:
         """A claim was refused."""

@@ -121,20 +121,19 @@ class _All:
 
     def judge(self, asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
         """Ask one after the other."""
-        return self._ask(0, asked, visitor)
+        for following, rule in enumerate(self._rules, 1):
+            verdict: Any = rule.judge(asked, visitor)
+            if verdict is not None:
+                if isinstance(verdict, Deferred):
+                    return verdict.addCallback(self._go_on, following, asked, visitor)
+                return verdict  # type: ignore[no-any-return]
+        return None
 
     def admits(self, visitor: Visitor) -> bool:
         """Whether all of them do."""
         return all(rule.admits(visitor) for rule in self._rules)
 
-    def _ask(self, first: int, asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
-        for index in range(first, len(self._rules)):
-            verdict: Any = self._rules[index].judge(asked, visitor)
-            if isinstance(verdict, Deferred):
-                return verdict.addCallback(self._go_on, index + 1, asked, visitor)
-            if verdict is not None:
-                return verdict  # type: ignore[no-any-return]
-        return None
-
     def _go_on(self, verdict: Verdict, following: int, asked: Asked, visitor: Visitor) -> Any:
-        return verdict if verdict is not None else self._ask(following, asked, visitor)
+        if verdict is not None or following == len(self._rules):
+            return verdict
+        return _All(self._rules[following:]).judge(asked, visitor)

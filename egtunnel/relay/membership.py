@@ -14,6 +14,7 @@ from egtunnel.access.revocations import Revocations
 from egtunnel.errors import EgtunnelError, StoreError, StoreUnavailable
 from egtunnel.relay.audit import Audit, AuditFile
 from egtunnel.relay.authentication import Authenticator
+from egtunnel.relay.holdings import holdings_of
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.store.batches import Batches
 from egtunnel.store.records import TokenRecord
@@ -26,8 +27,10 @@ class Membership:
     """Everything about clients that is not of this process alone. Without ``settings.store`` it knows no token.
 
     :param wall: the time of day, in seconds since 1970.
+    :param answers: claims are answered in this process, and not in the supervisor of several.
     :param fail: told why the store can never be used.
     :ivar store: None: there is none.
+    :ivar holdings: what the store reserves for owners.
     :ivar batches: what nobody waits for, for the store; None without one.
     :raises ConfigurationError: the audit log cannot be written.
     """
@@ -40,6 +43,7 @@ class Membership:
         *,
         say: Callable[[str], None],
         fail: Callable[[EgtunnelError], None],
+        answers: bool = True,
     ) -> None:
         self._reactor = reactor
         self._wall = wall
@@ -50,6 +54,7 @@ class Membership:
         self._waiting: list[Deferred[None]] = []
         self._ended = False
         self.store = Store(settings.store, reactor, say=say) if settings.store is not None else None
+        self.holdings = holdings_of(self.store if answers else None, reactor, wall, settings.resolver)
         self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
         self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
         sinks = [] if self.batches is None else [self.batches.refused]
@@ -68,12 +73,15 @@ class Membership:
         """Open the store; logins that come meanwhile wait for it."""
         if self.store is not None:
             self._opening = self.store.open()
-            self._opening.addCallbacks(lambda _: None, self._not_opened).addCallback(self._opened)
+            self._opening.addCallbacks(lambda _: None, self._not_opened).addCallback(self._mirror).addCallback(
+                self._opened
+            )
 
     def close(self) -> Deferred[None]:
         """Write what was noted, and close the store."""
         self._ended = True
         self._revocations.stop()
+        self.holdings.stop()
         self.authenticator.close()
         closed = succeed(None) if self.batches is None else self.batches.close()
         return closed.addBoth(self._closed)
@@ -90,6 +98,10 @@ class Membership:
         else:
             with suppress(EgtunnelError):  # a daemon raises it once more, for who started it, if that one still waits
                 self._fail(error)
+
+    def _mirror(self, _: None) -> Deferred[None]:
+        """Clients may come in when it is known what is reserved."""
+        return succeed(None) if self._ended else self.holdings.start()
 
     def _opened(self, _: None) -> None:
         self._opening = None

@@ -121,6 +121,7 @@ class Relay(Root):
         self._inherited.close()
         self.membership.open()
         self.clients.open(tokens, self.membership.authenticator, self.membership.audit)
+        self.clients.holdings = self.membership.holdings
         self.entrance.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
         self._begun()

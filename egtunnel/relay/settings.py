@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import attrs
@@ -95,7 +96,9 @@ class RelaySettings:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
     visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
     ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of
-    ``token_file`` is good. ``audit_log``: a file, or ``-`` for standard output.
+    ``token_file`` is good. ``resolver``: the name server for proofs. ``fetch_from``:
+    networks from which keys of issuers may be fetched, besides public addresses.
+    ``audit_log``: a file, or ``-`` for standard output.
     """
 
     addresses: Addresses
@@ -112,6 +115,8 @@ class RelaySettings:
     takeover: bool = False
     workers: int = 1
     store: StoreAddress | None = None
+    resolver: tuple[str, int] | None = None
+    fetch_from: tuple[IPv4Network | IPv6Network, ...] = ()
     audit_log: Path | str | None = None
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 

@@ -16,6 +16,7 @@ from egtunnel.configuration import (
     folder,
     interface,
     number,
+    one_of,
     parameter,
     port,
     whole_number,
@@ -89,17 +90,6 @@ def port_range(text: str) -> range:
     if not ports:
         raise ValueError("the first port must not be greater than the last")
     return ports
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Reads one of these words."""
-
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"it must be {' or '.join(words)}")
-        return text
-
-    return read
 
 
 def public_url(text: str) -> tuple[str, str, int]:
@@ -214,6 +204,8 @@ class Options(ConfiguredOptions):
             takeover=bool(self["takeover"]),
             workers=self["workers"],
             store=store_of(self, state),
+            resolver=self["resolver"],
+            fetch_from=tuple(network for given in self["fetch-from"] for network in given),
             audit_log=self["audit-log"],
             limits=self._limits(),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from twisted.python.usage import UsageError
 
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
+from egtunnel.ingress.front.networks import read_networks
 from egtunnel.store.address import StoreAddress, parse_store_address
 
-__all__ = ["TOKEN_PARAMETERS", "file_or_output", "forbidden_name", "store_of"]
+__all__ = ["TOKEN_PARAMETERS", "file_or_output", "forbidden_name", "resolver", "store_of"]
 
+DNS_PORT = 53
 _PATTERN = re.compile(r"[a-z0-9*.-]{1,253}", re.ASCII)
 
 
@@ -24,6 +27,21 @@ def forbidden_name(text: str) -> str:
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError("it must be a name, with * for any characters")
     return pattern
+
+
+def resolver(text: str) -> tuple[str, int]:
+    """Reads the address of a name server."""
+    bare, port = text, DNS_PORT
+    found = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})", text, re.ASCII)
+    if found is not None:
+        bare, port = found[1] or found[3], int(found[2] or found[4] or DNS_PORT)
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        raise ValueError("it must be an address, with a port if that is not 53") from None
+    if not 1 <= port <= 65_535:
+        raise ValueError("a port is 1 to 65535")
+    return str(address), port
 
 
 def file_or_output(text: str) -> Path | str:
@@ -36,6 +54,8 @@ TOKEN_PARAMETERS: list[list[Any]] = [
     parameter(
         "forbid-name", None, "public name or host that nobody gets, * for any part", forbidden_name, repeated=True
     ),
+    parameter("resolver", None, "DNS server that is asked for proofs of custom hosts: ADDRESS[:PORT]", resolver),
+    parameter("fetch-from", None, "network from which issuers' keys may be fetched, too", read_networks, repeated=True),
     parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", file_or_output),
 ]
 

@@ -42,6 +42,25 @@ class Names:
         row = self._connection.execute(query).mappings().first()
         return None if row is None else NameRecord(**row)
 
+    def count(self, owner: str, kind: str, proven: str) -> int:
+        """How many places of a kind an owner has by this proof."""
+        query = sa.select(sa.func.count()).where(NAMES.c.owner == owner, NAMES.c.kind == kind, NAMES.c.proven == proven)
+        return int(self._connection.execute(query).scalar_one())
+
+    def stamp(self) -> tuple[int, float]:
+        """Differs from an earlier one if anything was reserved or released meanwhile."""
+        query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(NAMES.c.created), 0.0)).select_from(NAMES)
+        count, newest = self._connection.execute(query).one()
+        return int(count), float(newest)
+
+    def holders(self, most: int) -> builtins.list[tuple[str, str, str, str]]:
+        """Kind, value, owner's id and owner's name of all places, ``most`` at most."""
+        query = sa.select(NAMES.c.kind, NAMES.c.value, OWNERS.c.id, OWNERS.c.name).join(
+            OWNERS, OWNERS.c.id == NAMES.c.owner
+        )
+        rows = self._connection.execute(query.order_by(NAMES.c.kind, NAMES.c.value).limit(most))
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
     def list(
         self, owner: str | None = None, after: tuple[str, str] = ("", ""), most: int = 100
     ) -> builtins.list[NameRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Clock
 
@@ -270,3 +271,21 @@ def test_a_client_that_shares_nothing_gives_nothing_back() -> None:
     talk = Talk(APP, SSH)
     talk.enrol()
     assert not talk.enrolment.release()
+
+
+def test_a_relay_that_ignores_the_rules_for_visitors_gets_the_tunnel_back() -> None:
+    """An older one would let everybody in."""
+    talk = Talk(attrs.evolve(APP, access='{"allow":["10.0.0.0/8"]}'))
+    assert talk.claims()[0].access == {"allow": ["10.0.0.0/8"]}
+    talk.answer(Claimed(1, "http://app.localhost:7070"))
+    assert Release(1) in talk.link.sent_messages()
+    assert not talk.told
+    assert "would let everybody in" in str(talk.ends[0])
+
+
+def test_a_relay_that_keeps_them_says_so() -> None:
+    """Then the tunnel stands."""
+    talk = Talk(attrs.evolve(APP, access='{"allow":["10.0.0.0/8"]}'))
+    talk.claims()
+    talk.answer(Claimed(1, "http://app.localhost:7070", guarded=True))
+    assert [url for _, url in talk.told] == ["http://app.localhost:7070"]

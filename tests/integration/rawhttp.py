@@ -38,7 +38,7 @@ class Connection:
             self.socket.bind((source, 0))
         self.socket.settimeout(timeout)
         self.socket.connect(("127.0.0.1", port))
-        self._received = b""
+        self._received = bytearray()
 
     def __enter__(self) -> Connection:
         return self
@@ -78,7 +78,7 @@ class Connection:
             if not self._more():
                 assert not self._received, f"the connection ended within an answer: {self._received[:200]!r}"
                 return 0, {}
-        head, self._received = self._received.split(b"\r\n\r\n", 1)
+        head = self._take(self._received.index(b"\r\n\r\n") + 4)[:-4]
         first, *lines = head.decode("latin-1").split("\r\n")
         fields = (line.partition(":") for line in lines)
         return int(first.split(" ", 2)[1]), {name.lower(): value.strip() for name, _, value in fields}
@@ -94,7 +94,8 @@ class Connection:
         while len(self._received) < size:
             if not self._more():
                 raise AssertionError(f"the connection ended {size - len(self._received)} bytes before the body")
-        data, self._received = self._received[:size], self._received[size:]
+        data = bytes(self._received[:size])
+        del self._received[:size]
         return data
 
     def _chunks(self) -> bytes:
@@ -113,8 +114,7 @@ class Connection:
         """Everything up to the end of the connection. A TimeoutError if it does not end."""
         while self._more():
             pass
-        data, self._received = self._received, b""
-        return data
+        return self._take(len(self._received))
 
 
 def ask(port: int, request: bytes) -> Answer:

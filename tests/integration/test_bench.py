@@ -17,7 +17,7 @@ from bench.program import find_program
 from bench.usage import snapshot
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONTENDERS = ("direct", "nginx-proxy", "egtunnel-tcp", "egtunnel-http-tls")
+CONTENDERS = ("direct", "egtunnel-tcp", "egtunnel-http-tls")
 SHORT = ("--rounds", "1", "--seconds", "1", "--size", "8", "--latency-samples", "50", "--idle-connections", "20")
 NOT_OF_DIRECT = {"cpu_1", "cpu_32", "cpu_256", "cpu_download", "cpu_upload", "idle_relay", "idle_client"}
 # Twenty visitors may fit into memory that a process already holds, and a MiB into one tick of the processor's account.

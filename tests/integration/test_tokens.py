@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -166,3 +167,32 @@ def test_a_database_that_is_away_harms_no_tunnel(
     assert load.failures == []
     assert postgres.password not in relay.output
     relay.assert_calm()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_names_and_hosts_belong_to_owners(
+    workers: int, tokens: TokenStore, start: Start, nginx: Nginx, tmp_path: Path
+) -> None:
+    """A reserved name is refused to other tokens, also to the relay's own; a custom host wants a proof in DNS."""
+    command = [sys.executable, "-m", "egtunnel", "name", "reserve", "name", "shop", "--owner", tokens.owner]
+    subprocess.run(
+        [*command, "--state", str(state_folder(tmp_path))], cwd=CHECKOUT, check=True, capture_output=True, timeout=60
+    )
+    relay = started(start, tmp_path, "--store", "sqlite", "--resolver", "127.0.0.1:1", "--workers", str(workers))
+    _, owners = tokens.token()
+    local = ("--local", str(nginx.port))
+
+    def client(folder: str, *options: str, **more: Any) -> Client:
+        state = relay.home / folder
+        state.mkdir()
+        running = Client(relay, *local, "--state", str(state), *options, **more)
+        start(running)
+        return running
+
+    other = client("other", "--name", "shop")
+    other.wait_for("name shop is reserved for its owner")
+    owner = client("owner", "--name", "shop", env=owners)
+    owner.url()
+    assert get(relay.port, relay.host("shop")).status == 200
+    unproven = client("unproven", "--host", "www.custom.test", env=owners)
+    unproven.wait_for(re.escape(f"set the TXT record _egtunnel.www.custom.test to egtunnel-owner={tokens.owner}"))

@@ -14,6 +14,7 @@ from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits, Door, message_frame
 from egtunnel.relay.claims import ClaimLimits, Claims
 from egtunnel.relay.health import ServerLimits
+from egtunnel.relay.holdings import Holdings
 from egtunnel.relay.reservations import Owner, Place, ReservationLimits, Reservations
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import Tunnel, TunnelTable
@@ -49,6 +50,7 @@ class House:
         self.clock = Clock()
         self.changes = 0
         self.reservations = reservations or Reservations(self.limits.reservations)
+        self.holdings = Holdings()
         self.room = WaitingRoom(self.clock, self.limits.waiting)
         self.table = TunnelTable(
             self.reservations, self.room, self.clock.seconds, self._changed, limits=self.limits.servers
@@ -80,6 +82,8 @@ class House:
     def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
         scope = door.authenticator.scope(owner.token) if door.authenticator is not None else None
         claims = Claims(session, owner, self.table, self.addresses, self.limits.claims, scope)
+        holder = door.authenticator.holder(owner.token) if door.authenticator is not None else ""
+        claims.title = self.holdings.title(holder, scope)
 
         def closed(error: EgtunnelError) -> None:
             claims.closed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,8 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "session-memory": ("9", lambda s: s.limits.session_memory == 9 * MIB),
         "store": ("sqlite", lambda s: s.store is not None and s.store.file == s.state / "store.sqlite3"),
         "forbid-name": ("bank-*", lambda s: s.limits.claims.forbidden == ("bank-*",)),
+        "fetch-from": ("10.0.0.0/8", lambda s: s.fetch_from == (ip_network("10.0.0.0/8"),)),
+        "resolver": ("127.0.0.1:5353", lambda s: s.resolver == ("127.0.0.1", 5353)),
         "audit-log": (str(tmp_path / "audit"), lambda s: s.audit_log == tmp_path / "audit"),
     }
     named = {row[0] for row in tap.Options.optParameters} - {"config"}

@@ -171,7 +171,7 @@ class Exchange:
         self._trial = None
         self._held = trial.held
         self._ask_again(trial.guard)
-        if self._upstream is not None and not self._upstream.full:
+        if trial.paused and self._upstream is not None and not self._upstream.full:
             self._responder.resume_request()
 
     def _ask_again(self, judged: IGuard | None) -> None:

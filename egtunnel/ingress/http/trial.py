@@ -48,7 +48,7 @@ class Trial:
 
     :param early: what came of the body and has no place to go to yet; it stays the exchange's. ``held``: the whole
         body, if other rules have read it before.
-    :ivar guard: who was asked. ``held``: the body, where the guard wanted to read it.
+    :ivar guard: who was asked. ``held``: the body, where the guard wanted to read it. ``paused``: reading has been.
     """
 
     __slots__ = (
@@ -65,6 +65,7 @@ class Trial:
         "_tried",
         "guard",
         "held",
+        "paused",
     )
 
     log = Logger()
@@ -90,7 +91,7 @@ class Trial:
         self._deciding: Deferred[Any] | None = None
         self._reading: Deferred[bytes] | None = None
         self._timer: IDelayedCall | None = None
-        self._closed = self._ended = False
+        self._closed = self._ended = self.paused = False
 
     def begin(self, visitor: Visitor, ended: bool) -> None:
         """Ask the guard; ``ended``: the request is complete."""
@@ -99,6 +100,9 @@ class Trial:
             verdict: Any = self.guard.judge(self._asked, visitor)
         except Exception:  # noqa: BLE001  (whatever is wrong with a rule, nobody comes in by it)
             self._failed(Failure())
+            return
+        if verdict is None and self.held is None:  # as nearly all are
+            self._go_on()
             return
         if not isinstance(verdict, Deferred):
             self._decided(verdict)
@@ -109,7 +113,7 @@ class Trial:
         if self._deciding is not None and self._reading is None:
             self._wait()
             if not self._ended:
-                self._responder.pause_request()
+                self._pause()
 
     def cancel(self) -> None:
         """Nobody wants to know any more."""
@@ -171,10 +175,14 @@ class Trial:
 
     def _cannot_read(self, error: EgtunnelError) -> None:
         reading, self._reading = self._reading, None
-        self._responder.pause_request()
+        self._pause()
         if reading is not None:
             self._wait()
             reading.errback(error)
+
+    def _pause(self) -> None:
+        self.paused = True
+        self._responder.pause_request()
 
     # -- the verdict
 
@@ -201,15 +209,19 @@ class Trial:
             self.log.error("a rule for visitors let a request go on whose body it was reading")
             self._tried.refused(UNJUDGED)
         elif verdict is None:
-            head, withheld = self._onward.head, self._asked.withheld
-            if withheld:
-                head.fields = without(head.fields, withheld)
-            self._tried.passed(self)
+            self._go_on()
         elif isinstance(verdict, Answer):
             opens = verdict.status < 300 and self._asked.upgrade  # as HTTP/2 would have it (RFC 8441 section 5)
             self._tried.refused(DENIED if opens else verdict)
         else:
             self._tried.refused(Refusal(verdict.status, verdict.word, verdict.text, headers=verdict.fields))
+
+    def _go_on(self) -> None:
+        withheld = self._asked.withheld
+        if withheld:
+            head = self._onward.head
+            head.fields = without(head.fields, withheld)
+        self._tried.passed(self)
 
     def _failed(self, reason: Failure) -> None:
         if not self._closed:

@@ -111,8 +111,11 @@ class Board:
     def _tell(self, worker: int, words: Words, sockets: Sequence[Any] = ()) -> None:
         self.crew.tell(worker, words, sockets)
 
-    def _joined(self, worker: int, session: str, token: str, client: str, scope: dict[str, Any] | None) -> None:
-        self.registry.joined(worker, session, token, client, None if scope is None else Scope.from_json(scope))
+    def _joined(
+        self, worker: int, session: str, token: str, client: str, holder: str, scope: dict[str, Any] | None
+    ) -> None:
+        known = None if scope is None else Scope.from_json(scope)
+        self.registry.joined(worker, session, token, client, known, holder)
 
     def _said(self, worker: int, session: str, message: str) -> None:
         self.registry.said(worker, session, message)

@@ -14,6 +14,7 @@ from egtunnel.access.scope import Scope
 from egtunnel.errors import LinkLost
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.claims import ClaimLimits, Claims
+from egtunnel.relay.holdings import Holdings
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.servers import Server
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
@@ -115,6 +116,7 @@ class Registry:
 
     :param answer: takes what a client is to be told.
     :param end: has a worker end a session that another one has superseded.
+    :ivar holdings: what belongs to owners for good.
     :ivar renamed: ids of tokens by those that stand in their place since the configuration was read again.
     """
 
@@ -131,6 +133,7 @@ class Registry:
     ) -> None:
         self.table = table
         self.renamed: dict[str, str] = {}
+        self.holdings = Holdings()
         self.sessions: dict[tuple[int, str], DistantSession] = {}
         self._owners: dict[Owner, DistantSession] = {}
         self._addresses = addresses
@@ -138,7 +141,9 @@ class Registry:
         self._answer = answer
         self._end = end
 
-    def joined(self, worker: int, id: str, token: str, client: str, scope: Scope | None = None) -> None:
+    def joined(
+        self, worker: int, id: str, token: str, client: str, scope: Scope | None = None, holder: str = ""
+    ) -> None:
         """A worker has let a client in; a session that the client had elsewhere has no names from this moment on."""
         owner = Owner(self.renamed.get(token, token), client)
         former = self._owners.get(owner)
@@ -149,6 +154,7 @@ class Registry:
         session = DistantSession(worker, id, owner, self._answer)
         told: Any = session
         session.claims = Claims(told, owner, self.table, self._addresses, self._limits, scope)
+        session.claims.title = self.holdings.title(holder, scope)
         self.sessions[worker, id] = self._owners[owner] = session
 
     def said(self, worker: int, id: str, message: str) -> None:

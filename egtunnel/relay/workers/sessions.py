@@ -82,7 +82,14 @@ class WorkerClients(Clients):
         session.on_closed = closed
         scope = self._scope_of(owner)
         words = {"session": session.id, "token": owner.token, "client": owner.client}
-        self.tell({"type": "joined", **words, "scope": None if scope is None else scope.to_json()})
+        self.tell(
+            {
+                "type": "joined",
+                **words,
+                "holder": self._holder_of(owner),
+                "scope": None if scope is None else scope.to_json(),
+            }
+        )
 
     def _message(self, session: Session, message: Message) -> None:
         if isinstance(message, (Claim, Release)):

@@ -21,6 +21,7 @@ from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost
 from egtunnel.relay.departure import give_up, take_back
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover, Sockets
+from egtunnel.relay.holdings import holdings_of
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.reservations import Reservations
@@ -35,6 +36,7 @@ from egtunnel.relay.workers.crew import Crew, Launch
 from egtunnel.relay.workers.ports import KeptPorts
 from egtunnel.relay.workers.registry import SharedTable
 from egtunnel.signals import Signals
+from egtunnel.store.store import Store
 
 __all__ = ["Supervisor"]
 
@@ -71,6 +73,8 @@ class Supervisor(Root):
         self._signals = signals
         self._left = False
         self._tokens: Tokens | None = None
+        self._store = None if settings.store is None else Store(settings.store, reactor, say=say)
+        self._holdings = holdings_of(self._store, reactor, time.time, settings.resolver)
         self._make_names()
         self._make_ports()
         self._make_workers(launch)
@@ -102,6 +106,7 @@ class Supervisor(Root):
 
     def _make_workers(self, launch: Launch) -> None:
         self.board = board = Board(self.settings, self.table, self._listeners, self._tcp, self._begun)
+        board.registry.holdings = self._holdings
         self.crew = board.crew = Crew(
             self._reactor,
             self.settings.workers,
@@ -132,6 +137,8 @@ class Supervisor(Root):
         self.table.restore()
         self._inherited.close()
         self._expiry.start(self.settings.limits.expiry, now=False)
+        if self._store is not None:  # workers say what is wrong with it
+            self._store.open().addBoth(lambda _: self._holdings.start())
         self.crew.start()
         self._watch.start(LOOK, now=False)
 
@@ -179,7 +186,9 @@ class Supervisor(Root):
         self._rehearsal.stop()
         self._ledger.close()
         self._state.release()
-        return maybeDeferred(super().stopService)
+        self._holdings.stop()
+        closed = succeed(None) if self._store is None else self._store.close()
+        return closed.addCallback(lambda _: maybeDeferred(super(Supervisor, self).stopService))
 
     def _begun(self) -> None:
         """All workers are there."""

@@ -84,7 +84,7 @@ class Worker(MultiService):
         self._room = WaitingRoom(reactor, limits.waiting)
         tables: Any = None  # the names are the supervisor's
         self.clients = WorkerClients(reactor, settings, tables, lambda: prefix(post.number) + secrets.token_hex(8))
-        self.membership = Membership(reactor, settings, time.time, say=self._say, fail=self._on_fatal)
+        self.membership = Membership(reactor, settings, time.time, say=self._say, fail=self._on_fatal, answers=False)
         self._arrivals = Arrivals(reactor, post.number, bool(settings.tls))
         self._neighbours = Neighbours(reactor, self.clients.budget, self.clients.find, self._arrivals.passed)
         self.mirror = Mirror(
