@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from egtunnel.errors import EgtunnelError
 
-__all__ = ["FetchError", "LoginError"]
-
-
-class FetchError(EgtunnelError):
-    """A provider is away, or answers what cannot be used. The text is for who runs the relay."""
-
-    word = "login-unavailable"
+__all__ = ["LoginError"]
 
 
 class LoginError(EgtunnelError):

@@ -14,10 +14,8 @@ class LoginLimits:
     ``allowed``, ``scopes``: entries of a claim. ``login``: from the first page to the way back, ``session``: how long
     one who came back stays in. ``target``: of the page that was asked for; a longer one is forgotten. ``token``: of an
     ID token. ``known``: visitors of one tunnel whose cookie need not be opened again. ``exchanges``: ways back at once,
-    of one tunnel. ``leeway``: difference of clocks.
-
-    What the relay fetches: ``fetch``: a whole answer, in ``fetch_wait``. ``fresh``: then what is known of a provider is
-    fetched again; ``kept``: good as long as that fails. ``again``: not earlier than this, whatever visitors do.
+    of one tunnel. ``fresh``: then what is known of a provider is fetched again; ``kept``: good as long as that fails.
+    ``again``: not earlier than this, whatever visitors do.
     """
 
     allowed: int = 200
@@ -28,10 +26,6 @@ class LoginLimits:
     token: int = 32_768
     known: int = 1_000
     exchanges: int = 20
-    leeway: float = 30.0
-
-    fetch: int = 262_144
-    fetch_wait: float = 5.0
     fresh: float = 3_600.0
     kept: float = 86_400.0
-    again: float = 10.0
+    again: float = 5.0

@@ -50,6 +50,10 @@ class Seal:
         value: dict[str, Any] = json.loads(opened)
         return value
 
+    def random(self) -> str:
+        """A random text of 43 characters."""
+        return _encode(secrets.token_bytes(32))
+
     def derive(self, purpose: str, context: tuple[str, ...]) -> str:
         """A secret text (43 characters) that is always the same for a purpose and context."""
         return _encode(hmac.digest(self._key, b"derived" + _bound(purpose, context), hashlib.sha256))
