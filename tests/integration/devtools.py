@@ -37,7 +37,7 @@ class Browser:
         theirs, self._write = _pipe()
         self._read, answers = _pipe()
         argv = [program("chromium"), *QUIET, f"--user-data-dir={folder}/profile", "--remote-debugging-pipe", *options]
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{answers}', *argv]
+        command = ["bash", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{answers}', *argv]
         self.daemon = Daemon(command, folder, descriptors=(theirs, answers))
         os.close(theirs)
         os.close(answers)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.daemons import Client, Daemon, Relay, free_port, listening
 from tests.integration.devtools import Browser
-from tests.integration.rawhttp import Answer, Connection, get
+from tests.integration.rawhttp import Answer, Connection
 from tests.integration.upstreams import Nginx
 
 ADA, EVE = "ada@example.com", "eve@example.org"
@@ -53,7 +53,8 @@ class House:
     def ask(self, name: str, path: str = "/", *fields: str) -> Answer:
         """A request without a browser."""
         with Connection(self.relay.port) as visitor:
-            visitor.send(get(path, self.relay.host(name), *fields))
+            lines = [f"GET {path} HTTP/1.1", f"Host: {self.relay.host(name)}", *fields]
+            visitor.send("\r\n".join([*lines, "", ""]).encode())
             return visitor.answer()
 
 
