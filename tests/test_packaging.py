@@ -22,7 +22,7 @@ import egtunnel
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".tox", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
-IMPORTED_AS = {"openssl": "pyopenssl", "zope": "zope.interface"}
+IMPORTED_AS = {"argon2": "argon2_cffi", "jwt": "pyjwt", "openssl": "pyopenssl", "zope": "zope.interface"}
 """Import name to distribution, both lower case, where they differ."""
 
 
