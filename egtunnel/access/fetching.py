@@ -30,7 +30,7 @@ from egtunnel.errors import EgtunnelError
 from egtunnel.guard import AccessError
 from egtunnel.interfaces import plain_address
 
-__all__ = ["FetchError", "Fetcher", "check_url"]
+__all__ = ["FetchError", "FetchRefused", "Fetcher", "check_url"]
 
 Networks = Sequence[IPv4Network | IPv6Network]
 LONGEST_URL = 1_024
@@ -42,6 +42,10 @@ class FetchError(EgtunnelError):
     """The document cannot be had; where it should be may be within our own network, so that no more is said."""
 
     word = "fetch-failed"
+
+
+class FetchRefused(FetchError):
+    """Whoever has the document says that we are wrong (4xx)."""
 
 
 def check_url(rule: str, url: Any) -> str:
@@ -99,7 +103,7 @@ class Fetcher:
         if good:
             return collector.whole
         collector.whole.addErrback(lambda reason: None)
-        raise FetchError(f"was answered with {response.code}")
+        raise (FetchRefused if 400 <= response.code < 500 else FetchError)(f"was answered with {response.code}")
 
 
 class _Collector(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from egtunnel.client.limit_options import LIMIT_PARAMETERS, read_limits
+from egtunnel.client.login_options import LOGIN_PARAMETERS, read_login
 from egtunnel.client.webhook_options import WEBHOOK_PARAMETERS, read_webhook
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
@@ -55,6 +56,7 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     parameter("jwt-audience", None, "the audience that the token has to name"),
     *WEBHOOK_PARAMETERS,
     *LIMIT_PARAMETERS,
+    *LOGIN_PARAMETERS,
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny") and row not in LIMIT_PARAMETERS)
 """What a TCP tunnel cannot have."""
@@ -79,6 +81,9 @@ def read_access(values: Mapping[str, Any]) -> str:
         rules["webhook"] = webhook
     if limits := read_limits(values):
         rules["limits"] = limits
+    login = read_login(values)
+    if login is not None:
+        rules["oidc"] = login
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")

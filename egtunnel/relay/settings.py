@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from egtunnel.access.limits import AccessLimits
+from egtunnel.access.oidc.limits import LoginLimits
 from egtunnel.access.webhook import WebhookLimits
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks
@@ -50,6 +51,7 @@ class RelayLimits:
     front: FrontLimits = attrs.field(factory=FrontLimits)
     http: HTTPLimits = attrs.field(factory=HTTPLimits)
     link: LinkLimits = attrs.field(factory=LinkLimits)
+    login: LoginLimits = attrs.field(factory=LoginLimits)
     reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
     servers: ServerLimits = attrs.field(factory=ServerLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)

@@ -28,6 +28,13 @@ WHOLE: dict[str, Any] = {
     "webhook": {"kind": "github", "header": "", "secrets": ["a-long-secret"]},
     "jwt": {"jwks": "https://login.test/keys", "issuer": "i", "audience": "a"},
 }
+LOGIN: dict[str, Any] = {
+    "issuer": "https://login.test",
+    "client_id": "a",
+    "client_secret": "s",
+    "allow": ["*"],
+    "scopes": [],
+}
 
 
 def status(access: dict[str, Any], host: str) -> int | None:
@@ -46,11 +53,11 @@ def test_every_rule_has_to_agree_and_addresses_come_first() -> None:
     assert status({"allow": ["10.0.0.0/8"]}, "10.0.0.8") is None
 
 
-@pytest.mark.parametrize("name", ["basic", "api-keys", "webhook", "jwt"])
+@pytest.mark.parametrize("name", ["basic", "api-keys", "webhook", "jwt", "oidc"])
 def test_a_tcp_tunnel_has_rules_about_addresses_only(name: str) -> None:
     """Any other is refused, not ignored."""
     with pytest.raises(Refused, match=f"{name} is a rule for HTTP") as caught:
-        GUARDS.check("tcp", {name: WHOLE[name]})
+        GUARDS.check("tcp", {name: (WHOLE | {"oidc": LOGIN})[name]})
     assert caught.value.reason == "bad-access"
     guard = GUARDS.make(GUARDS.check("tcp", {"allow": ["10.0.0.0/8"]}), Post("tcp", "20000"))
     assert guard is not None and guard.admits(Visitor("tcp", "10.0.0.1", 1, "20000"))

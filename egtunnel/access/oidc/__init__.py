@@ -1,0 +1,1 @@
+"""Login of visitors with an OpenID Connect provider of the client's choice."""
