@@ -166,7 +166,7 @@ def test_a_link_is_no_visitor(tmp_path: Path, nginx: Nginx) -> None:
         options = [*papers.relay_options, "--tcp-ports", "none", "--max-per-address", "1"]
         relay = SecureRelay(tmp_path, papers.domain, papers.ca, *options)
         stack.callback(relay.end)
-        relay.ready()
+        relay.wait_for("egrelay listens")  # ready() would come as a visitor
         links = []
         for number in range(5):  # the relay knows what one is when its handshake is over, on both sides
             links.append(stack.enter_context(RawBareLink(papers, relay.port)))

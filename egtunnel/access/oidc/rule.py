@@ -15,9 +15,9 @@ from zope.interface import implementer
 
 from egtunnel.access.cache import Cache
 from egtunnel.access.fetching import Fetcher, FetchError, FetchRefused
+from egtunnel.access.host_cookies import BEGUN, SESSION, cookie_values, own_host, set_cookie
 from egtunnel.access.key_sets import KeySets
 from egtunnel.access.oidc.allowed import Person, read_person
-from egtunnel.access.oidc.cookies import BEGUN, SESSION, cookie_values, own_host, set_cookie
 from egtunnel.access.oidc.errors import LoginError
 from egtunnel.access.oidc.id_token import Expected, key_id, read_id_token
 from egtunnel.access.oidc.limits import LoginLimits

@@ -1,4 +1,4 @@
-"""The cookies of a login: read from requests, and set for one host alone. Pure."""
+"""Cookies of rules: read from requests, and set for one host alone. Pure."""
 
 from __future__ import annotations
 
