@@ -39,7 +39,8 @@ class Visitor:
 
     ``kind`` is the kind of the ingress (``http`` or ``tcp``), ``host`` and ``port`` the visitor's own address,
     ``name`` the public name it asked for, ``tls_name`` the one it named in a TLS handshake that ended at the relay.
-    ``cookie`` is the server it says it was with before, where the tunnel asks for that.
+    ``cookie`` is the server it says it was with before, where the tunnel asks for that. ``certified_by`` are the
+    authorities (PEM) of which it had to show a certificate there, and did.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Visitor:
     name: str = ""
     tls_name: str = ""
     cookie: str = ""
+    certified_by: str = attrs.field(default="", repr=False)
 
 
 def plain_address(host: str) -> str:

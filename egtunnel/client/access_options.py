@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from egtunnel.client.certificate_options import CERTIFICATE_PARAMETERS, read_visitor_ca
 from egtunnel.client.limit_options import LIMIT_PARAMETERS, read_limits
 from egtunnel.client.login_options import LOGIN_PARAMETERS, read_login
 from egtunnel.client.webhook_options import WEBHOOK_PARAMETERS, read_webhook
@@ -57,6 +58,7 @@ ACCESS_PARAMETERS: list[list[Any]] = [
     *WEBHOOK_PARAMETERS,
     *LIMIT_PARAMETERS,
     *LOGIN_PARAMETERS,
+    *CERTIFICATE_PARAMETERS,
 ]
 WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", "deny") and row not in LIMIT_PARAMETERS)
 """What a TCP tunnel cannot have."""
@@ -84,6 +86,9 @@ def read_access(values: Mapping[str, Any]) -> str:
     login = read_login(values)
     if login is not None:
         rules["oidc"] = login
+    authority = read_visitor_ca(values)
+    if authority:
+        rules["visitor-ca"] = authority
     text = json.dumps(rules, sort_keys=True, separators=(",", ":")) if rules else ""
     if len(text) > LONGEST:
         raise ConfigurationError("the rules for visitors of one tunnel are too many")

@@ -28,6 +28,7 @@ class Peer:
     the visitor speaks, ``http`` or ``https``; ``tls``: TLS ends at this relay, with ``tls_name`` as its SNI (lower
     case, empty: none). ``trusted``: what its X-Forwarded-* and Forwarded headers say is believed, ``trusts`` says the
     same of any other address. ``certified``: it showed a client certificate of the relay's own authority.
+    ``certified_by``: the authorities (PEM) of which it had to show one as a visitor.
     ``covers``: whether the connection's certificate is good for a host; a request for another one is misdirected.
     """
 
@@ -38,6 +39,7 @@ class Peer:
     tls_name: str = ""
     trusted: bool = False
     certified: bool = False
+    certified_by: str = attrs.field(default="", repr=False)
     trusts: Callable[[str], bool] = attrs.field(default=_no, repr=False)
     covers: Callable[[str], bool] = attrs.field(default=_yes, repr=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from egtunnel.ingress.tls.certificates import Certificates
 from egtunnel.ingress.tls.terminator import Terminator
 from egtunnel.interfaces import ITunnels
 from egtunnel.relay.settings import LogSettings, RelaySettings, TLSFiles
+from egtunnel.relay.visitor_authorities import authority_of
 
 __all__ = ["Entrance", "Prepared"]
 
@@ -55,6 +57,7 @@ class Entrance:
         self._say = say
         self._wall = wall
         self._bare = bare
+        self._tunnels = tunnels
         self.access_log = self._opened(settings.access_log)
         self.http = self._http(tunnels, links)
         self.certificates = self._certificates_of(settings.tls) if settings.tls else None
@@ -176,6 +179,7 @@ class Entrance:
             files=files,
             folder=tls.folder,
             authority=tls.client_ca,
+            visitors=partial(authority_of, self._tunnels, self.settings.addresses.domain),
             say=self._say,
             limits=self.settings.limits.tls,
         )

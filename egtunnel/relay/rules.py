@@ -10,6 +10,7 @@ from typing import Any
 
 from egtunnel.access.api_keys import api_keys
 from egtunnel.access.basic import basic
+from egtunnel.access.certificates import visitor_ca
 from egtunnel.access.fetching import Fetcher
 from egtunnel.access.hashing import Hashing, in_threads
 from egtunnel.access.jwt_tokens import jwt_tokens
@@ -40,6 +41,7 @@ def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = tim
         {
             "deny": lambda value, post: deny(value, limits),
             "allow": lambda value, post: allow(value, limits),
+            "visitor-ca": _web("visitor-ca", lambda value, post: visitor_ca(value)),
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),
             "jwt": _web("jwt", lambda value, post: jwt_tokens(value, sets, wall, limits)),

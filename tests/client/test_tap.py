@@ -88,6 +88,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "max-connections": None,
         "bandwidth-in": None,
         "bandwidth-out": None,
+        "visitor-ca": None,
         "local-insecure": 0,
         "link-path": "",
         "link": "auto",

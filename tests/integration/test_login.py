@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.integration.daemons import Client, Daemon, Relay, free_port, listening
+from tests.integration.daemons import Client, Daemon, Relay, SecureRelay, free_port, listening
 from tests.integration.devtools import Browser
-from tests.integration.rawhttp import Answer, Connection
+from tests.integration.papers import Papers
 from tests.integration.upstreams import Nginx
 
 ADA, EVE = "ada@example.com", "eve@example.org"
@@ -37,58 +38,84 @@ oidc-allow = "*"
 """
 
 
-@attrs.frozen
+@attrs.define
 class House:
-    """A provider, a relay, and a client with two tunnels that want a login."""
+    """A provider, a relay (of one process without TLS, or of two with it), and a client with two tunnels."""
 
     home: Path
+    papers: Papers
     issuer: str
+    secure: bool
     relay: Relay
     client: Client
-    daemons: list[Daemon]
 
     def url(self, name: str, path: str = "/") -> str:
-        return f"http://{self.relay.host(name)}{path}"
+        return f"http{'s' if self.secure else ''}://{self.relay.host(name)}{path}"
 
-    def ask(self, name: str, path: str = "/", *fields: str) -> Answer:
-        """A request without a browser."""
-        with Connection(self.relay.port) as visitor:
-            lines = [f"GET {path} HTTP/1.1", f"Host: {self.relay.host(name)}", *fields]
-            visitor.send("\r\n".join([*lines, "", ""]).encode())
-            return visitor.answer()
+    @property
+    def cookie(self) -> str:
+        """What the cookie of a login is called."""
+        return f"__Host-{COOKIE}" if self.secure else COOKIE
+
+    def ask(self, name: str, path: str = "/", **fields: str) -> tuple[int, str, str]:
+        """A request without a browser: status, the relay's own word, and where it leads."""
+        if self.secure:
+            connection = self.papers.visit(self.url(name))
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.relay.port, timeout=30)
+        connection.request("GET", path, headers={"Host": self.relay.host(name), **fields})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status, answer.headers.get("X-Egtunnel-Error", ""), answer.headers.get("Location", "")
+
+    def shows(self, name: str, cookie: str) -> int:
+        """The status with a cookie of a login."""
+        return self.ask(name, Cookie=f"{self.cookie}={cookie}")[0]
 
 
-@pytest.fixture(scope="module", params=["1", "2"], ids=["one process", "two workers"])
+def started(home: Path, papers: Papers, secure: bool, port: int = 0) -> Relay:
+    """The relay, which may ask providers at loopback addresses."""
+    options = ("--fetch-from", "loopback", "--workers", "2" if secure else "1")
+    if secure:
+        return SecureRelay(home, papers.domain, papers.ca, *papers.relay_options, *options, port=port)
+    return Relay(home, *options, port=port)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["one process", "two workers and TLS"])
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator[House]:
     """All of it."""
     home = tmp_path_factory.mktemp("login")
+    papers = Papers(home)
     port = free_port()
     issuer = f"http://127.0.0.1:{port}"
     (home / "secret").write_text(SECRET)
     users = [{"sub": email, "email": email, "email_verified": True} for email in (ADA, EVE)]
     claims = [option for user in users for option in ("--user-claims", json.dumps(user))]
     daemons = [Daemon([sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "-n", "true", *claims], home)]
+    found: House | None = None
     try:
-        relay = Relay(home, "--fetch-from", "loopback", "--workers", request.param)
+        relay = started(home, papers, request.param)
         daemons.append(relay)
         relay.ready()
         file = home / "client.toml"
         file.write_text(CONFIGURATION.format(port=nginx.port, issuer=issuer, secret=home / "secret"))
         client = Client(relay, "--config", str(file))
         daemons.append(client)
-        client.wait_for("^http://one.*->")
-        client.wait_for("^http://two.*->")
+        for name in ("one", "two"):
+            client.wait_for(f"^https?://{name}.*->")
         listening(port)
-        yield House(home, issuer, relay, client, daemons)
+        found = House(home, papers, issuer, request.param, relay, client)
+        yield found
     finally:
-        for daemon in reversed(daemons):
+        for daemon in reversed([*daemons, *([found.relay] if found else [])]):
             daemon.end()
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
     """A fresh one."""
-    found = Browser(tmp_path)
+    found = Browser(tmp_path, "--ignore-certificate-errors", "--host-resolver-rules=MAP *.example 127.0.0.1")
     yield found
     found.end()
 
@@ -110,50 +137,57 @@ def test_a_login_in_a_browser(house: House, browser: Browser) -> None:
     assert "a real site" in log_in(browser, house, "one", ADA, "/?page=7&x=%20y")
     assert browser.evaluate("location.pathname + location.search") == "/?page=7&x=%20y"
     assert browser.evaluate("document.cookie") == "", "scripts of the page cannot read it"
-    cookies = browser.cookies(house.url("one"))
-    assert COOKIE not in browser.cookies(house.url("two")), "the browser does not even send it there"
-    kept = cookies[COOKIE]
-    assert (kept["httpOnly"], kept["sameSite"], kept["path"]) == (True, "Lax", "/")
-    assert kept["domain"] == "one.localhost", "no dot: of this host alone"
+    assert house.cookie not in browser.cookies(house.url("two")), "the browser does not even send it there"
+    kept = browser.cookies(house.url("one"))[house.cookie]
+    assert (kept["httpOnly"], kept["secure"], kept["sameSite"], kept["path"]) == (True, house.secure, "Lax", "/")
+    assert kept["domain"] == house.relay.host("one").partition(":")[0], "no dot: of this host alone"
 
     good: str = kept["value"]
-    assert house.ask("one", "/", f"Cookie: {COOKIE}={good}").status == 200
-    assert house.ask("one", "/", f"Cookie: a=b; {COOKIE}=x; {COOKIE}={good}").status == 200
-    stolen = house.ask("two", "/", f"Cookie: {COOKIE}={good}")
-    assert (stolen.status, stolen.error) == (401, "login-wanted")
+    assert house.shows("one", good) == 200
+    assert house.shows("one", f"x; {house.cookie}={good}") == 200
+    assert house.shows("two", good) == 401, "worth nothing at another tunnel"
     for at in range(0, len(good), 7):
-        changed = good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1 :]
-        assert house.ask("one", "/", f"Cookie: {COOKIE}={changed}").status == 401
+        assert house.shows("one", good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1 :]) == 401
     assert ADA not in good and "ada" not in good.lower()
 
     browser.go(house.url("one", "/.egtunnel/logout"))
     browser.wait("document.body.innerText.includes('logged out')")
-    assert COOKIE not in browser.cookies(house.url("one"))
+    assert house.cookie not in browser.cookies(house.url("one"))
 
 
 def test_another_domain_is_refused(house: House, browser: Browser) -> None:
     """Eve is known to the provider; the tunnel that lets everybody in takes her, the other one does not."""
     said = log_in(browser, house, "one", EVE)
     assert EVE in said and "may not use this tunnel" in said
-    assert COOKIE not in browser.cookies(house.url("one"))
+    assert house.cookie not in browser.cookies(house.url("one"))
     assert "a real site" in log_in(browser, house, "two", EVE)
+    cookie = browser.cookies(house.url("two"))[house.cookie]["value"]
+    if house.secure:
+        restart(house)
+    assert house.shows("two", cookie) == 200, "also after a restart of the relay"
+
+
+def restart(house: House) -> None:
+    """Another relay in the place of the one of before; the client comes back by itself."""
+    before = len(house.client.lines)
+    house.relay.stop()
+    house.relay = started(house.home, house.papers, house.secure, house.relay.port)
+    house.relay.ready()
+    house.client.wait_for("connected again", after=before)
 
 
 def test_without_a_browser(house: House) -> None:
     """No redirect for what is no page, and no way around by another path."""
     for path in ("/", "/.egtunnel/", "/.egtunnel/oidc/callback/x", "/%2e%2e/"):
-        answer = house.ask("one", path)
-        assert (answer.status, answer.error) == (401, "login-wanted"), path
-    away = house.ask("one", "//evil.example/", "Accept: text/html")
-    assert away.status == 302
-    assert away.headers["location"].startswith(f"{house.issuer}/oauth2/authorize?")
-    assert "code_challenge_method=S256" in away.headers["location"]
-    back = house.ask("one", "/.egtunnel/oidc/callback?code=x&state=y")
-    assert (back.status, back.error) == (403, "login-refused")
+        assert house.ask("one", path)[:2] == (401, "login-wanted"), path
+    status, _, location = house.ask("one", "//evil.example/", Accept="text/html")
+    assert status == 302
+    assert location.startswith(f"{house.issuer}/oauth2/authorize?") and "code_challenge_method=S256" in location
+    assert house.ask("one", "/.egtunnel/oidc/callback?code=x&state=y")[:2] == (403, "login-refused")
 
 
 def test_nothing_secret_is_written_down(house: House) -> None:
-    """Not in logs, and not in the state folder but for the key itself."""
+    """Not in logs, and not in the state folder."""
     for daemon in (house.relay, house.client):
         daemon.assert_calm()
         assert SECRET not in daemon.output

@@ -31,7 +31,7 @@ class Caller:
         self._version = version.encode("ascii")
         self._own = self._told = Told(peer.host, peer.port)
         self._evidence: Fields = []
-        self._visitor = Visitor("http", peer.host, peer.port, tls_name=peer.tls_name)
+        self._visitor = Visitor("http", peer.host, peer.port, tls_name=peer.tls_name, certified_by=peer.certified_by)
         self._key = (b"", True)
         self._forwarding = _NOTHING
 
@@ -43,7 +43,9 @@ class Caller:
         """The visitor of the tunnel of that name."""
         told, known = self._of(head), self._visitor
         if known.name != name or known.host != told.host or known.port != told.port:
-            self._visitor = Visitor("http", told.host, told.port, name, self.peer.tls_name)
+            self._visitor = Visitor(
+                "http", told.host, told.port, name, self.peer.tls_name, certified_by=self.peer.certified_by
+            )
         return self._visitor
 
     def scheme(self, head: RequestHead) -> str:

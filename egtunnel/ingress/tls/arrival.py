@@ -90,24 +90,26 @@ class Arrival:
         self._deadline.cancel()
         self._terminator.arrivals.discard(self)
 
-    def admitted(self, tls: EagerTls, served: Served, name: str) -> IProtocol:
+    def admitted(self, tls: EagerTls, served: Served, name: str, authority: str) -> IProtocol:
         """The handshake went well: the protocol within."""
         self.over()
         connection: Any = tls.getHandle()
-        asked = self._terminator.certificates.asks_for_certificates
+        asked = self._terminator.certificates.asks_for_certificates and not authority  # which anybody may choose
         peer = attrs.evolve(
             self._peer,
             scheme="https",
             tls=True,
             tls_name=name,
             certified=asked and connection.get_peer_certificate(as_cryptography=True) is not None,
+            certified_by=authority,
             covers=served.pair.covers,
         )
         return self._build(peer, connection.get_alpn_proto_negotiated())
 
     def _shake_hands(self, served: Served, name: str) -> None:
-        context = self._terminator.certificates.context(served, name)
-        tls = Tls(_Factory(context, self._terminator.clock), Anteroom(self, served, name))
+        authority = self._terminator.certificates.authority(name)
+        context = self._terminator.certificates.context(served, name, authority)
+        tls = Tls(_Factory(context, self._terminator.clock), Anteroom(self, served, name, authority))
         data, self._data, self._tls = self._data, b"", tls
         tls.makeConnection(self.transport)
         tls.dataReceived(data)
@@ -152,14 +154,15 @@ class _Factory(WrappingFactory):
 class Anteroom(Protocol):
     """Who waits within until the handshake is over."""
 
-    def __init__(self, arrival: Arrival, served: Served, name: str) -> None:
+    def __init__(self, arrival: Arrival, served: Served, name: str, authority: str) -> None:
         self._arrival = arrival
         self._served = served
         self._name = name
+        self._authority = authority
 
     def handshakeCompleted(self) -> None:
         """Give way."""
         tls: Any = self.transport
-        within = self._arrival.admitted(tls, self._served, self._name)
+        within = self._arrival.admitted(tls, self._served, self._name, self._authority)
         tls.protocol = within
         within.makeConnection(tls)

@@ -16,6 +16,7 @@ from egtunnel.ingress.tls.context import check_authority, make_context
 from egtunnel.ingress.tls.folder import certificate_files
 from egtunnel.ingress.tls.key_pair import KeyPair, read_key_pair
 from egtunnel.ingress.tls.limits import TLSLimits
+from egtunnel.ingress.tls.visitors import VisitorContexts
 
 __all__ = ["Certificates", "Served"]
 
@@ -56,6 +57,7 @@ class Certificates:
     :param folder: many of them, see ``certificate_files``.
     :param host: the relay's own host name; only there are bare links and are clients asked for a certificate.
     :param authority: the file of the authority of clients' certificates; None: nobody is asked.
+    :param visitors: says of another host name whose certificates its visitors have to show.
     :param say: takes one line for a person, about a certificate that is wrong.
     """
 
@@ -69,6 +71,7 @@ class Certificates:
         files: Files | None = None,
         folder: Path | None = None,
         authority: Path | None = None,
+        visitors: Callable[[str], str] = lambda name: "",
         say: Callable[[str], None] = lambda line: None,
         limits: TLSLimits | None = None,
     ) -> None:
@@ -78,6 +81,8 @@ class Certificates:
         self._files = files
         self._folder = folder
         self._authority = authority
+        self._visitors = visitors
+        self._asking = VisitorContexts()
         self._say = say
         self._served: dict[Files, Served] = {}
         self._bad: dict[Files, Stamp] = {}
@@ -116,8 +121,14 @@ class Certificates:
             return self._fallback
         return self._names.get(name) or self._names.get(f"*.{name.partition('.')[2]}")
 
-    def context(self, served: Served, name: str) -> SSL.Context:
-        """The context of a handshake with who asked for this name."""
+    def authority(self, name: str) -> str:
+        """Whose certificate a visitor of this host has to show, as PEM; empty: none."""
+        return "" if name in ("", self._host) else self._visitors(name)
+
+    def context(self, served: Served, name: str, authority: str = "") -> SSL.Context:
+        """The context of a handshake with who asked for this name; ``authority`` as above."""
+        if authority:
+            return self._asking.get(served.pair, authority, self._clock.seconds(), self.limits.tickets)
         links = name in ("", self._host)
         return served.context(self._authority if links else None, links, self._clock.seconds(), self.limits.tickets)
 
