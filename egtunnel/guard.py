@@ -6,16 +6,29 @@ An ingress asks the guard of a tunnel before anything is taken of whoever serves
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from egtunnel.errors import ConfigurationError, Denied, EgtunnelError
-from egtunnel.interfaces import Visitor
+from egtunnel.interfaces import ITunnel, Visitor
 
-__all__ = ["OWN_PATH", "AccessError", "Answer", "Asked", "BodyTooLarge", "Denial", "IGuard", "RulesChanged", "Verdict"]
+__all__ = [
+    "OWN_PATH",
+    "AccessError",
+    "Answer",
+    "Asked",
+    "BodyTooLarge",
+    "Denial",
+    "Held",
+    "IGuard",
+    "IWay",
+    "Leash",
+    "RulesChanged",
+    "Verdict",
+]
 
 OWN_PATH = b"/.egtunnel/"
 """Below it, on a tunnel's own host, are the pages of its rules (the way back of a login): rules answer them."""
@@ -59,15 +72,62 @@ class Answer:
     word: str = "access-page"
 
 
+class Held(Protocol):
+    """What came in, and goes on."""
+
+    def cut_off(self, error: EgtunnelError) -> None:
+        """End at once, visibly broken."""
+
+
+class Leash:
+    """Everything that came in by something that may end, such as a link that was shared."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: set[Held] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, held: Held) -> None:
+        """It goes on; until it is let go."""
+        self._held.add(held)
+
+    def let_go(self, held: Held) -> None:
+        """It is over."""
+        self._held.discard(held)
+
+    def cut(self, error: EgtunnelError) -> None:
+        """End all of it now."""
+        held, self._held = self._held, set()
+        for each in held:
+            each.cut_off(error)
+
+
 class Asked:
     """A request as rules see it.
 
     ``target`` is what is asked for, without the ``prefix`` by which the tunnel was found (empty on its own host);
     ``host`` the Host as it was written, ``scheme`` what the visitor speaks, ``fields`` the headers that came,
-    ``upgrade`` what the visitor wants to switch to. ``withheld`` are the headers (lower case) that do not go on.
+    ``upgrade`` what the visitor wants to switch to. ``share`` is the link, by its id, by which the request comes and
+    which allows it; empty: none. ``withheld`` are the headers (lower case) that do not go on; ``leash`` may hold the
+    exchange, from when it is let in until its end.
     """
 
-    __slots__ = ("_read_body", "fields", "host", "method", "prefix", "scheme", "target", "upgrade", "withheld")
+    __slots__ = (
+        "_read_body",
+        "fields",
+        "host",
+        "leash",
+        "method",
+        "prefix",
+        "scheme",
+        "share",
+        "target",
+        "upgrade",
+        "withheld",
+    )
 
     def __init__(
         self,
@@ -79,6 +139,7 @@ class Asked:
         scheme: str = "http",
         prefix: bytes = b"",
         upgrade: bytes = b"",
+        share: str = "",
         read_body: Callable[[int], Deferred[bytes]] | None = None,
     ) -> None:
         self.method = method
@@ -88,6 +149,8 @@ class Asked:
         self.scheme = scheme
         self.prefix = prefix
         self.upgrade = upgrade
+        self.share = share
+        self.leash: Leash | None = None
         self.withheld: set[bytes] = set()
         self._read_body = read_body
 
@@ -127,3 +190,12 @@ class IGuard(Interface):
 
     def admits(visitor: Visitor) -> bool:
         """Whether a connection of a tunnel that is no HTTP may come in. Asked at once when it is there."""
+
+
+class IWay(IGuard):
+    """A way to a tunnel that the relay's own host has to find out about: judged once, and then it leads there."""
+
+    tunnel: ITunnel | None = Attribute("Where it leads; None: it has not let the request go on.")
+    target: bytes = Attribute("What is asked for there.")
+    prefix: bytes = Attribute("What was taken off the path.")
+    share: str = Attribute("The link that was used, by its id.")

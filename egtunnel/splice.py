@@ -49,7 +49,7 @@ class Half(Protocol):
     """One end of a splice: what arrives here is written to the peer's transport.
 
     ``received`` counts the bytes that arrived. ``lost_as`` is the error that the far side of a channel hears when this
-    end breaks.
+    end breaks. ``leash`` may hold this end (``egtunnel.guard.Leash``).
     """
 
     def __init__(self, lost_as: type[ChannelReset] = ChannelClosed) -> None:
@@ -60,7 +60,12 @@ class Half(Protocol):
         self.read_ended = False
         self.write_ended = False
         self.lost = False
+        self.leash: Any = None
         self._early: list[bytes] = []
+
+    def cut_off(self, error: EgtunnelError) -> None:
+        """What let it in is over."""
+        abort(self.transport, error)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += len(data)
@@ -87,6 +92,8 @@ class Half(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
+        if self.leash is not None:
+            self.leash.let_go(self)
         if self.dialing is not None:
             self.dialing.cancel()
         peer, self.peer = self.peer, None

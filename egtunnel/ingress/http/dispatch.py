@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from egtunnel.guard import IWay
+from egtunnel.ingress.http.approach import Approach, Exchanging
 from egtunnel.ingress.http.caller import Caller
 from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.head import RequestHead
@@ -30,7 +32,7 @@ MISDIRECTED = Refusal(421, "misdirected-request", "The certificate of this conne
 class Asker(Protocol):
     """The connection or stream whose request is served."""
 
-    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+    def begin_exchange(self, exchange: Exchanging, visitor: Visitor) -> None:
         """Start the exchange and take part in it."""
 
     def hand_over(self, protocol: Any, head: bytes) -> None:
@@ -78,24 +80,44 @@ class Dispatch:
         self, tunnel: ITunnel, target: bytes, prefix: bytes, head: RequestHead, responder: IResponder, asker: Asker
     ) -> None:
         """Send a request through a tunnel; ``prefix`` is what was taken off its path."""
-        site, caller = self._site, self._caller
+        begun = self._begin(tunnel, Onward(head, target, tunnel, self._caller.forwarded(head), prefix), responder)
+        if begun is not None:
+            asker.begin_exchange(*begun)
+
+    def seek(self, way: IWay, head: RequestHead, responder: IResponder, asker: Asker) -> None:
+        """Send a request through the tunnel to which ``way`` leads, when that is known."""
+        forwarded = self._caller.forwarded(head)
+
+        def begin() -> tuple[Exchange, Visitor] | None:
+            tunnel: Any = way.tunnel
+            return self._begin(tunnel, Onward(head, way.target, tunnel, forwarded, way.prefix, way.share), responder)
+
+        if self._site.settings.redirect and self._caller.scheme(head) == "http":
+            self._redirect(head, responder)
+            return
+        nowhere: Any = None
+        onward = Onward(head, head.target, nowhere, forwarded)
+        approach = Approach(self._site, responder, onward, way, begin)
+        asker.begin_exchange(approach, self._caller.visitor(head, "share"))
+
+    def _begin(self, tunnel: ITunnel, onward: Onward, responder: IResponder) -> tuple[Exchange, Visitor] | None:
+        """The exchange of a request; None: it was answered otherwise."""
+        head, site, caller = onward.head, self._site, self._caller
         if responder.record is not None:
             responder.record.tunnel = tunnel.name
         if site.settings.redirect and caller.scheme(head) == "http":
             self._redirect(head, responder)
-            return
-        refusal = _unfit(head, target, tunnel)
+            return None
+        refusal = _unfit(onward, tunnel)
         if refusal is not None:
             site.refuse(responder, refusal, head.raw, tunnel.name)
-            return
+            return None
         visitor, cookie = caller.visitor(head, tunnel.name), None
         if tunnel.sticky == "cookie":
             known, head.fields = take_cookie(head.fields)
-            cookie = ServerCookie(known, caller.scheme(head) == "https", prefix)
+            cookie = ServerCookie(known, caller.scheme(head) == "https", onward.prefix)
             visitor = attrs.evolve(visitor, cookie=known)
-        onward = Onward(head, target, tunnel, caller.forwarded(head), prefix)
-        exchange = Exchange(site, tunnel, responder, onward, cookie)
-        asker.begin_exchange(exchange, visitor)
+        return Exchange(site, tunnel, responder, onward, cookie), visitor
 
     def _covers(self, head: RequestHead) -> bool:
         name = head.host.name
@@ -121,11 +143,11 @@ class Dispatch:
         return Record(log, site.clock, head, host, scheme, self._protocol)
 
 
-def _unfit(head: RequestHead, target: bytes, tunnel: ITunnel) -> Refusal | None:
+def _unfit(onward: Onward, tunnel: ITunnel) -> Refusal | None:
     """Why a request cannot go through that tunnel; None: it can."""
-    if loops(head.raw):
+    if loops(onward.head.raw):
         return LOOP
-    if tunnel.policy is not None and tunnel.policy.climbs(target):
+    if tunnel.policy is not None and tunnel.policy.climbs(onward.target):
         return CLIMBS
     return None
 
@@ -142,6 +164,10 @@ class _Way:
     def pass_on(self, tunnel: ITunnel, target: bytes, prefix: bytes = b"") -> None:
         """Send it through a tunnel."""
         self._dispatch.pass_on(tunnel, target, prefix, self._head, self._responder, self._asker)
+
+    def seek(self, way: IWay) -> None:
+        """Send it where the way leads."""
+        self._dispatch.seek(way, self._head, self._responder, self._asker)
 
     def hand_over(self, protocol: Any, head: bytes) -> None:
         """Give the whole connection away; whoever gets it speaks WebSocket."""

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from egtunnel.errors import ChannelClosed, EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
-from egtunnel.guard import Answer, IGuard, RulesChanged
+from egtunnel.errors import EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
+from egtunnel.guard import Answer, IGuard, Leash, RulesChanged
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
 from egtunnel.ingress.http.held_body import HeldBody
@@ -22,10 +22,10 @@ from egtunnel.ingress.http.refusals import Refusal, refusal_for
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.server_cookie import ServerCookie
 from egtunnel.ingress.http.site import Site
+from egtunnel.ingress.http.switching import may_switch, switch
 from egtunnel.ingress.http.trial import Trial
 from egtunnel.ingress.http.upstream import Upstream
 from egtunnel.interfaces import IRoute, ITunnel, Visitor
-from egtunnel.splice import abort, join
 
 __all__ = ["Exchange"]
 
@@ -44,6 +44,7 @@ class Exchange:
         "_head",
         "_held",
         "_idle",
+        "_leash",
         "_onward",
         "_over",
         "_paused",
@@ -80,6 +81,7 @@ class Exchange:
         self._visitor: Any = None
         self._trial: Trial | None = None
         self._held: HeldBody | None = None
+        self._leash: Leash | None = None
         self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
@@ -148,6 +150,12 @@ class Exchange:
         if upstream is not None:
             upstream.abandon()
 
+    def cut_off(self, error: EgtunnelError) -> None:
+        """What let the visitor in is over."""
+        if not self._over:
+            self.cancel()
+            self._responder.abort(error)
+
     def pause(self) -> None:
         """The visitor takes no more for now."""
         self._paused = True
@@ -170,6 +178,9 @@ class Exchange:
         """The rules let the request go on, if they are still the same."""
         self._trial = None
         self._held = trial.held
+        if trial.leash is not None:
+            self._leash = trial.leash
+            self._leash.hold(self)
         self._ask_again(trial.guard)
         if trial.paused and self._upstream is not None and not self._upstream.full:
             self._responder.resume_request()
@@ -367,6 +378,8 @@ class Exchange:
             if self._timer is not None and self._timer.active():
                 self._timer.cancel()
             self._pool.over(self._visitor.host)
+            if self._leash is not None:
+                self._leash.let_go(self)
             trial, self._trial = self._trial, None
             if trial is not None:
                 trial.cancel()
@@ -377,24 +390,11 @@ class Exchange:
 
     def _switch(self, head: ResponseHead) -> None:
         upstream = self._upstream
-        wanted = self._head.upgrade.split(b", ")
-        if upstream is None or not upstream.reusable or not head.upgrade or not set(head.upgrade) <= set(wanted):
+        if upstream is None or not may_switch(upstream, self._head, head):
             if upstream is not None:
                 upstream.abandon()
             self.response_failed(UpstreamBroke("the upstream switched to what nobody asked for"))
             return
         self._upstream = None
         self._finished()
-        fields = [*self._edited(head.fields), (b"Upgrade", b", ".join(head.upgrade)), (b"Connection", b"Upgrade")]
-        near = self._responder.switch(head.status, head.reason, fields)
-        far, rest = upstream.become_half()
-        if self._responder.record is not None:
-            self._responder.record.follow(far)
-        if near.lost:
-            abort(far.transport, ChannelClosed())
-            return
-        if rest:
-            far.dataReceived(rest)
-        join(near, far)
-        near.transport.resumeProducing()  # type: ignore[union-attr]
-        far.transport.resumeProducing()  # type: ignore[union-attr]
+        switch(upstream, head, self._edited(head.fields), self._responder, self._leash)

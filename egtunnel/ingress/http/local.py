@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from egtunnel.guard import IWay
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import list_members
 from egtunnel.ingress.http.onward import raw_bytes
@@ -17,6 +18,7 @@ from egtunnel.interfaces import ITunnel
 __all__ = ["OwnHost"]
 
 PAGES = (b"GET", b"HEAD")
+SHARES = b"/share/"
 WRONG_METHOD = Refusal(405, "method-not-allowed", "This page can only be read.", headers=((b"Allow", b"GET, HEAD"),))
 NO_LINK = Refusal(
     426,
@@ -34,6 +36,9 @@ class Asker(Protocol):
 
     def pass_on(self, tunnel: ITunnel, target: bytes, prefix: bytes = b"") -> None:
         """Send it through a tunnel."""
+
+    def seek(self, way: IWay) -> None:
+        """Send it through the tunnel to which the way leads."""
 
     def hand_over(self, protocol: object, head: bytes) -> None:
         """Give the whole connection away."""
@@ -59,6 +64,8 @@ class OwnHost:
             self._page(head, b"ok\n")
         elif path == b"/":
             self._page(head, None)
+        elif path.startswith(SHARES) and self._site.settings.shares is not None:
+            self._asker.seek(self._site.settings.shares())
         else:
             self._by_path(head)
 

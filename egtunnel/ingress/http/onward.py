@@ -20,30 +20,39 @@ class Onward:
     :param target: what is asked for; it begins with a slash, or is ``*``.
     :param forwarding: headers that tell who the visitor is.
     :param prefix: what was taken off the path, for X-Forwarded-Prefix.
+    :param share: the link, by its id, by which it comes; empty: none.
     """
 
-    __slots__ = ("_forwarding", "_prefix", "_target", "head", "tunnel")
+    __slots__ = ("_forwarding", "_share", "head", "prefix", "target", "tunnel")
 
     def __init__(
-        self, head: RequestHead, target: bytes, tunnel: ITunnel, forwarding: Forwarding, prefix: bytes = b""
+        self,
+        head: RequestHead,
+        target: bytes,
+        tunnel: ITunnel,
+        forwarding: Forwarding,
+        prefix: bytes = b"",
+        share: str = "",
     ) -> None:
         self.head = head
-        self._target = target
+        self.target = target
         self.tunnel = tunnel
         self._forwarding = forwarding
-        self._prefix = prefix
+        self.prefix = prefix
+        self._share = share
 
     def asked(self, read_body: Callable[[int], Deferred[bytes]]) -> Asked:
         """The request as the tunnel's rules for visitors see it."""
         head = self.head
         return Asked(
             head.method,
-            self._target,
+            self.target,
             host=head.host.value,
             fields=head.raw,
             scheme=self._forwarding.scheme,
-            prefix=self._prefix,
+            prefix=self.prefix,
             upgrade=head.upgrade,
+            share=self._share,
             read_body=read_body,
         )
 
@@ -60,8 +69,8 @@ class Onward:
             lines.append(b"Upgrade: %b\r\nConnection: Upgrade\r\n" % head.upgrade)
         elif head.trailers_wanted:
             lines.append(b"TE: trailers\r\nConnection: TE\r\n")
-        if self._prefix:
-            lines.append(b"X-Forwarded-Prefix: %b\r\n" % self._prefix)
+        if self.prefix:
+            lines.append(b"X-Forwarded-Prefix: %b\r\n" % self.prefix)
         lines.append(self._forwarding.lines)
         lines.append(b"\r\n")
         return b"".join(lines)
@@ -80,8 +89,8 @@ class Onward:
             fields.append((b"content-length", b"%d" % head.length))
         if head.trailers_wanted:
             fields.append((b"te", b"trailers"))
-        if self._prefix:
-            fields.append((b"x-forwarded-prefix", self._prefix))
+        if self.prefix:
+            fields.append((b"x-forwarded-prefix", self.prefix))
         return fields + self._forwarding.fields
 
     def _host(self) -> bytes:
@@ -90,9 +99,9 @@ class Onward:
 
     def _path(self) -> bytes:
         policy = self.tunnel.policy
-        if policy is None or not policy.path_prefix or self._target == b"*":
-            return self._target
-        return policy.path_prefix + self._target
+        if policy is None or not policy.path_prefix or self.target == b"*":
+            return self.target
+        return policy.path_prefix + self.target
 
     def _fields(self) -> Fields:
         policy = self.tunnel.policy

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
-from egtunnel.guard import Answer
+from egtunnel.guard import Answer, IWay
 from egtunnel.ingress.http.access_log import AccessLog
 from egtunnel.ingress.http.error_pages import ErrorPages
 from egtunnel.ingress.http.headers import Fields
@@ -27,6 +29,7 @@ class SiteSettings:
     ``redirect``: visitors of tunnels who speak plain HTTP are sent to HTTPS. ``client_line``: what to type to connect a
     client, without its token. ``access_log`` and ``error_pages``: None: there are none. ``require_certificate``:
     clients connect only with a certificate of the relay's own authority. ``http2``: its limits.
+    ``shares``: makes the way of a request that shows the link of a share; None: there are no shares.
     """
 
     redirect: bool = False
@@ -35,6 +38,7 @@ class SiteSettings:
     error_pages: ErrorPages | None = None
     require_certificate: bool = False
     http2: H2Limits = attrs.field(factory=H2Limits)
+    shares: Callable[[], IWay] | None = None
 
 
 @attrs.define(eq=False)

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.errors import Denied, EgtunnelError, OverLimit
-from egtunnel.guard import Answer, Asked, BodyTooLarge, IGuard, Verdict
+from egtunnel.guard import Answer, Asked, BodyTooLarge, IGuard, Leash, Verdict
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import without
 from egtunnel.ingress.http.held_body import HeldBody
@@ -47,7 +47,7 @@ class Trial:
     """What becomes of one request; used once.
 
     :param early: what came of the body and has no place to go to yet; it stays the exchange's. ``held``: the whole
-        body, if other rules have read it before.
+        body, if other rules have read it before. ``name``: whose rules they are, for the log (the tunnel's).
     :ivar guard: who was asked. ``held``: the body, where the guard wanted to read it. ``paused``: reading has been.
     """
 
@@ -57,6 +57,7 @@ class Trial:
         "_deciding",
         "_early",
         "_ended",
+        "_name",
         "_onward",
         "_reading",
         "_responder",
@@ -79,8 +80,10 @@ class Trial:
         guard: IGuard,
         early: list[bytes],
         held: HeldBody | None = None,
+        name: str = "",
     ) -> None:
         self.guard = guard
+        self._name = name or onward.tunnel.name
         self.held = held
         self._site = site
         self._tried = tried
@@ -114,6 +117,11 @@ class Trial:
             self._wait()
             if not self._ended:
                 self._pause()
+
+    @property
+    def leash(self) -> Leash | None:
+        """What is to hold the exchange."""
+        return self._asked.leash
 
     def cancel(self) -> None:
         """Nobody wants to know any more."""
@@ -238,7 +246,7 @@ class Trial:
         return UNJUDGED
 
     def _too_long(self) -> None:
-        self.log.warn("a rule for visitors of {tunnel} did not decide in time", tunnel=self._onward.tunnel.name)
+        self.log.warn("a rule for visitors of {tunnel} did not decide in time", tunnel=self._name)
         deciding = self._over()
         self._tried.refused(UNJUDGED)
         if deciding is not None:

@@ -13,9 +13,9 @@ from zope.interface import implementer
 
 from egtunnel.eager import tune
 from egtunnel.errors import ChannelClosed
+from egtunnel.ingress.http.approach import Exchanging
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.http.dispatch import Dispatch
-from egtunnel.ingress.http.exchange import Exchange
 from egtunnel.ingress.http.farewell import Farewell
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.pace import Pace
@@ -77,7 +77,7 @@ class VisitorConnection:
         self._deadline = Deadline(site.clock, self._too_late)
         self._queue: deque[Event] = deque()
         self._held: list[bytes] = []
-        self._exchange: Exchange | None = None
+        self._exchange: Exchanging | None = None
         self._successor: Any = None
         self._pace: Pace | None = None
         self._progress = 0
@@ -221,7 +221,7 @@ class VisitorConnection:
         self._deadline.clear()
         self._dispatch.answer(head, self._responder, self)
 
-    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+    def begin_exchange(self, exchange: Exchanging, visitor: Visitor) -> None:
         """Start an exchange; what comes of the body is its."""
         self._exchange = exchange
         if self._full:

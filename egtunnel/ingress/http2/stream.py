@@ -7,7 +7,7 @@ from typing import Any
 from zope.interface import implementer
 
 from egtunnel.errors import EgtunnelError
-from egtunnel.ingress.http.exchange import Exchange
+from egtunnel.ingress.http.approach import Exchanging
 from egtunnel.ingress.http.head import RequestHead
 from egtunnel.ingress.http.headers import Fields
 from egtunnel.ingress.http.local import NO_LINK
@@ -79,7 +79,7 @@ class Stream:
         self._progress = Progress(connection.site.limits, connection.site.clock)
         self._head: RequestHead | None = None
         self._pace: Pace | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: Exchanging | None = None
         self._half: StreamTransport | None = None
         self._handshake: Handshake | None = None
         self._fields: Fields | None = None
@@ -102,7 +102,7 @@ class Stream:
         if head.upgrade and self._exchange is not None:
             self._exchange.end([])
 
-    def begin_exchange(self, exchange: Exchange, visitor: Visitor) -> None:
+    def begin_exchange(self, exchange: Exchanging, visitor: Visitor) -> None:
         """Start an exchange; what comes of the body is its."""
         self._exchange = exchange
         exchange.start(visitor)
