@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST_FILE = 400
 """Lines; a file that needs more holds more than one idea."""
 EMPTY_NAMES = {"manager", "handler", "helper", "helpers", "util", "utils", "common", "processor", "engine", "misc"}
-TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap"}
+TAPS = {"egtunnel.relay.tap", "egtunnel.client.tap", "egtunnel.command.foreground"}
 AUTOBAHN_HOME = "egtunnel.session.websocket"
 
 EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_dial", "egtunnel.eager_tls"})
@@ -104,6 +104,16 @@ LAYERS = (  # the first row that holds a module counts
         PURE,
     ),
     Layer("egtunnel.access", SEAMS | {"egtunnel.store.limits", "egtunnel.store.records"}),
+    *(
+        Layer(f"egtunnel.sharing.{name}", SEAMS | {"egtunnel.access", "egtunnel.store.records"}, PURE)
+        for name in ("limits", "making", "verdicts")
+    ),
+    Layer("egtunnel.sharing", SEAMS | {"egtunnel.access", "egtunnel.store.records"}),
+    Layer("egtunnel.relay.sharing", None),
+    Layer(
+        "egtunnel.relay.share_requests",
+        ROOMS_OF_TOKENS | {"egtunnel.errors", "egtunnel.relay", "egtunnel.session", "egtunnel.sharing"},
+    ),
     Layer("egtunnel.limits", frozenset({"egtunnel.errors"}), PURE),
     Layer("egtunnel.relay.service", None),
     Layer("egtunnel.relay.attempts", frozenset(), PURE),
@@ -123,11 +133,11 @@ LAYERS = (  # the first row that holds a module counts
         "egtunnel.relay.workers",
         SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
     ),
-    Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay"}),
+    Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay", "egtunnel.sharing"}),
     Layer("egtunnel.relay.limiting", SEAMS | {"egtunnel.limits", "egtunnel.relay"}),
     Layer("egtunnel.relay.pacing", SEAMS | {"egtunnel.limits"}),
     Layer("egtunnel.relay.limit_options", frozenset({"egtunnel.configuration", "egtunnel.limits"})),
-    Layer("egtunnel.relay.rules", SEAMS | {"egtunnel.access", "egtunnel.relay"}),
+    Layer("egtunnel.relay.rules", SEAMS | {"egtunnel.access", "egtunnel.relay", "egtunnel.sharing"}),
     Layer("egtunnel.relay.settings", None),
     Layer("egtunnel.relay.tap", None),
     Layer("egtunnel.command", None),

@@ -1,10 +1,10 @@
-"""Cookies of rules: read from requests, and set for one host alone. Pure."""
+"""Browsers before rules: who they are, and their cookies, which are for one host alone. Pure."""
 
 from __future__ import annotations
 
 from egtunnel.guard import Asked
 
-__all__ = ["BEGUN", "SESSION", "cookie_values", "own_host", "set_cookie"]
+__all__ = ["BEGUN", "SESSION", "cookie_values", "is_page", "own_host", "set_cookie"]
 
 SESSION = "__Host-egtunnel-login"
 BEGUN = "__Host-egtunnel-login-begun"
@@ -31,6 +31,13 @@ def set_cookie(asked: Asked, name: str, value: str, max_age: float) -> tuple[byt
     secure = asked.scheme == "https"
     text = f"{_name(name, secure=secure)}={value}; Path=/; Max-Age={max_age:.0f}; HttpOnly; SameSite=Lax"
     return b"Set-Cookie", (text + "; Secure" if secure else text).encode("ascii")
+
+
+def is_page(asked: Asked) -> bool:
+    """Whether a person waits for a page, who could be sent to another one."""
+    accepts = b",".join(asked.values(b"accept")).lower()
+    mode = asked.values(b"sec-fetch-mode")
+    return asked.method == b"GET" and not asked.upgrade and b"text/html" in accepts and mode in ([], [b"navigate"])
 
 
 def own_host(asked: Asked) -> str:

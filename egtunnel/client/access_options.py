@@ -66,7 +66,7 @@ WEB_ONLY = tuple(row[0] for row in ACCESS_PARAMETERS if row[0] not in ("allow", 
 
 def read_access(values: Mapping[str, Any]) -> str:
     """The rules that the options describe, as JSON; empty: none. Raises ConfigurationError, which repeats no secret."""
-    rules: dict[str, Any] = {}
+    rules: dict[str, Any] = {"private": True} if values.get("private") else {}
     for name in ("allow", "deny"):
         if values[name]:
             rules[name] = list(values[name])

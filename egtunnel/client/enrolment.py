@@ -15,8 +15,9 @@ from egtunnel.client.calm import Calm
 from egtunnel.client.greeting import plain
 from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
+from egtunnel.client.sharing import Linking
 from egtunnel.errors import HandshakeError, Refused
-from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Release, Unknown
+from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Release, Shared, Unknown
 from egtunnel.session.session import Session
 
 __all__ = ["Enrolment", "EnrolmentLimits"]
@@ -42,6 +43,7 @@ class Enrolment:
     :param offering: the tunnels; what is dropped is taken out of it.
     :param say: takes one line for the person at the terminal.
     :param on_claimed: told the offer and its public URL, each time a relay has bound it to another one than before.
+    :ivar linking: a link that is wanted, too; None: none is.
     :param random: from 0 up to 1, for the waits.
     """
 
@@ -59,6 +61,7 @@ class Enrolment:
     ) -> None:
         self.offering = offering
         self.urls: dict[int, str] = {}
+        self.linking: Linking | None = None
         self._clock = clock
         self._say = say
         self._on_claimed = on_claimed
@@ -166,7 +169,10 @@ class Enrolment:
         session = self._session
         if session is None:
             return
-        if number is None:
+        if message.share is not None:
+            if self.linking is not None:
+                session.close(self.linking.refused(attrs.evolve(message, text=text)))
+        elif number is None:
             session.close(refusal)  # the login itself was withdrawn
         elif number in self.offering and self.offering.refused(number):
             if refusal.retry:
@@ -203,8 +209,15 @@ class Enrolment:
         if self._waiting or 0 not in self._calls:
             return
         self._cancel(0)
+        share = None if self.linking is None else self.linking.request(list(self.urls))
+        if share is not None and self._session is not None:
+            self._session.send(share)
         if not self._news and self._session is not None:
             self._say("connected again")
+
+    def _shared(self, message: Shared) -> None:
+        if self.linking is not None:
+            self.linking.shared(attrs.evolve(message, link=plain(message.link)))
 
     def _late(self) -> None:
         if self._session is not None:
@@ -225,6 +238,7 @@ class Enrolment:
     _REACT: dict[type[Any], Callable[[Enrolment, Any], None]] = {  # noqa: RUF012
         Claimed: _claimed,
         RefusedMessage: _refused,
+        Shared: _shared,
         Notice: _notice,
         Unknown: _unknown,
     }

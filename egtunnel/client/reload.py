@@ -17,7 +17,7 @@ from egtunnel.errors import ConfigurationError
 __all__ = ["LIVE", "Reload"]
 
 LIVE = frozenset(
-    {"local", "name", "host", "tcp", "host-header", "local-ca", "local-insecure", "share-name", "sticky"}
+    {"local", "name", "host", "tcp", "host-header", "local-ca", "local-insecure", "share-name", "sticky", "private"}
     | {str(row[0]) for row in (*HEADER_PARAMETERS, *ACCESS_PARAMETERS)}
 )
 """Options that are applied while the client runs: those of a tunnel."""

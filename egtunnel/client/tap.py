@@ -15,6 +15,7 @@ from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
 from egtunnel.client.reload import Reload
 from egtunnel.client.service import Client, ClientLimits
+from egtunnel.client.sharing import Linking
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS, read_offer
 from egtunnel.clock import install_monotonic
@@ -83,6 +84,9 @@ class Options(ConfiguredOptions):
         ["insecure", None, "send the token unencrypted to another machine"],
         *TUNNEL_FLAGS,
     ]
+
+    linking: Linking | None = None
+    """A link that is wanted, too; ``egtunnel share`` sets it."""
 
     def postOptions(self) -> None:
         """Read everything once, so that what is wrong is said now."""
@@ -206,6 +210,7 @@ def _client(
         ),
     )
     client.setName(f"egclient {turn + 1}")
+    client.enrolment.linking = options.linking
     return client
 
 

@@ -45,6 +45,7 @@ TUNNEL_PARAMETERS: list[list[Any]] = [
     *ACCESS_PARAMETERS,
 ]
 TUNNEL_FLAGS: list[list[Any]] = [
+    ["private", None, "only who has a link of a share may visit (egtunnel share makes them)"],
     ["share-name", None, "other clients may serve the same name, host or port, too"],
     ["local-insecure", None, "believe any certificate of an https:// target"],
 ]
@@ -101,7 +102,7 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
-        for other in WEB_ONLY:
+        for other in (*WEB_ONLY, "private"):
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: --{other} is a rule for HTTP")
         return Offer(target, kind="tcp", port=values["tcp"], trust=trust, access=read_access(values), **share)

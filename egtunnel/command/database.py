@@ -17,10 +17,22 @@ from egtunnel.store.limits import StoreLimits
 from egtunnel.store.records import OwnerRecord
 
 if TYPE_CHECKING:
+    from egtunnel.relay.tap import Options
     from egtunnel.store.database import Database
     from egtunnel.store.rows import Rows
 
-__all__ = ["OWNER", "PAGE", "Misread", "add_command", "moment", "open_database", "owner_named", "owners", "print_json"]
+__all__ = [
+    "OWNER",
+    "PAGE",
+    "Misread",
+    "add_command",
+    "moment",
+    "open_database",
+    "owner_named",
+    "owners",
+    "print_json",
+    "relay_options",
+]
 
 OWNER = "admin"
 PAGE = 500
@@ -52,14 +64,11 @@ def add_command(kinds: Any, name: str, run: Callable[[argparse.Namespace], None]
 def open_database(given: argparse.Namespace) -> Iterator[Database]:
     """The relay's store. Where it is, is read as the relay reads it."""
     from egtunnel.configuration import default_state  # noqa: PLC0415
-    from egtunnel.relay.tap import Options  # noqa: PLC0415 - help needs neither a relay nor a database
     from egtunnel.relay.token_options import store_of  # noqa: PLC0415
     from egtunnel.store.database import Database  # noqa: PLC0415
 
-    options = Options()
-    words = [f"--{name}={getattr(given, name)}" for name in ("store", "state", "config") if getattr(given, name)]
+    options = relay_options(given)
     try:
-        options.parseOptions(words)
         state = options["state"] or default_state()
         address = store_of({"store": options["store"] or "sqlite"}, state)
     except UsageError as error:
@@ -72,6 +81,22 @@ def open_database(given: argparse.Namespace) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def relay_options(given: argparse.Namespace) -> Options:
+    """What the relay is told, as far as the command is told the same. Raises Misread."""
+    from egtunnel.relay.tap import Options  # noqa: PLC0415 - help needs neither a relay nor a database
+
+    options = Options()
+    words = [f"--{name}={getattr(given, name)}" for name in ("store", "state", "config") if getattr(given, name)]
+    for name in ("domain", "public-url", "port"):
+        value = getattr(given, name.replace("-", "_"), None)
+        words += [f"--{name}={value}"] if value else []
+    try:
+        options.parseOptions(words)
+    except UsageError as error:
+        raise Misread(str(error)) from None
+    return options
 
 
 def owner_named(rows: Rows, name: str, now: float) -> OwnerRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,7 +17,7 @@ from egtunnel.relay.holdings import Title
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
-from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release
+from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release, Share
 from egtunnel.session.session import Session
 
 __all__ = ["ClaimLimits", "Claims"]
@@ -46,7 +46,8 @@ class Claims:
     """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers.
 
     ``scope``: what the client's token may do; None: everything. ``title``: which places its owner may have.
-    ``refused``: is told of each claim that is refused.
+    ``refused``: is told of each claim that is refused. ``share``: makes a link to some of
+    the tunnels, by the client's own numbers.
     """
 
     log = Logger()
@@ -69,6 +70,7 @@ class Claims:
         self._scope = scope
         self.title = Title()
         self.refused: Callable[[Refused], None] = lambda error: None
+        self.share: Callable[[Share, Mapping[int, Tunnel]], None] | None = None
         if scope is not None:
             table.scoped.setdefault(owner.token, []).append(self)
 
@@ -128,6 +130,10 @@ class Claims:
     def _release(self, release: Release) -> None:
         self._give_back(release.tunnel)
 
+    def _share(self, share: Share) -> None:
+        if self.share is not None:
+            self.share(share, self.tunnels)
+
     def _notice(self, notice: Notice) -> None:
         self.log.debug("client {client} says: {text}", client=self._owner.client, text=notice.text)
 
@@ -180,6 +186,7 @@ class Claims:
                 host=canonical(claim.host),
                 port=claim.port,
                 held=sum(len(claims.tunnels) for claims in self._table.scoped[self._owner.token]),
+                private="private" in claim.access,
                 sharing=claim.share,
             )
 
@@ -285,7 +292,15 @@ class Claims:
         return self._table.claim(place, self._owner, self._session, claim.tunnel, key=key, manner=self._manner(claim))
 
     def _manner(self, claim: Claim) -> Manner:
-        return attrs.evolve(manner_of(claim), access=self._table.guards.check(claim.kind, claim.access))
+        return attrs.evolve(manner_of(claim), access=self._table.guards.check(claim.kind, self._access(claim)))
+
+    def _access(self, claim: Claim) -> dict[str, Any]:
+        """The rules that are asked for; whose links open a private tunnel is ours to say."""
+        if "private" not in claim.access:
+            return claim.access
+        if claim.access["private"] is not True:
+            raise Refused("bad-access", "private: it must be true")
+        return {**claim.access, "private": {"owner": self.title.holder}}
 
     def _url(self, tunnel: Tunnel) -> str:
         urls: dict[str, Callable[[str], str]] = {
@@ -298,6 +313,7 @@ class Claims:
     _REACT: dict[type[Any], Callable[[Claims, Any], None]] = {  # noqa: RUF012
         Claim: _claim,
         Release: _release,
+        Share: _share,
         Notice: _notice,
     }
 

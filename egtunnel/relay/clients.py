@@ -19,6 +19,8 @@ from egtunnel.relay.claims import Claims
 from egtunnel.relay.holdings import Holdings
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.share_requests import ShareRequests
+from egtunnel.relay.sharing import Sharing
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
 from egtunnel.session.bare import BareLink
@@ -37,6 +39,7 @@ class Clients:
     :ivar door: lets clients in; None until the relay is open.
     :ivar settings: for the sessions that begin from now on.
     :ivar holdings: what belongs to owners for good.
+    :ivar sharing: makes shares; None: nobody does.
     :ivar audit: is told of every login and claim that is refused.
     """
 
@@ -51,6 +54,7 @@ class Clients:
         self._random_text = random_text
         self.audit: Audit | None = None
         self.holdings = Holdings()
+        self.sharing: Sharing | None = None
 
     def open(self, tokens: Tokens, authenticator: Authenticator | None = None, audit: Audit | None = None) -> None:
         """Let clients in that show one of these, or one that the authenticator knows."""
@@ -128,6 +132,9 @@ class Clients:
         claims = Claims(session, owner, self._tunnels, settings.addresses, settings.limits.claims, scope)
         claims.title = self.holdings.title(self._holder_of(owner), scope)
         claims.refused = lambda error: self._note(owner, error)
+        claims.share = ShareRequests(
+            self.sharing, settings.addresses, self._holder_of(owner), scope, send=session.send, refused=claims.refused
+        ).ask
 
         def closed(error: EgtunnelError) -> None:
             claims.closed()

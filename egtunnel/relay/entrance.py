@@ -19,6 +19,7 @@ from egtunnel.ingress.tls.terminator import Terminator
 from egtunnel.interfaces import ITunnels
 from egtunnel.relay.settings import LogSettings, RelaySettings, TLSFiles
 from egtunnel.relay.visitor_authorities import authority_of
+from egtunnel.sharing.links import Links
 
 __all__ = ["Entrance", "Prepared"]
 
@@ -37,6 +38,7 @@ class Entrance:
     :param links: gets the connections of clients that speak WebSocket.
     :param bare: makes the protocol of a client's bare link, from its address and whether it may come in as far as
         certificates go.
+    :param shares: serves links; None: there are none.
     :ivar front: give it to every listening port.
     :raises ConfigurationError: the access log cannot be written.
     """
@@ -51,8 +53,10 @@ class Entrance:
         *,
         say: Callable[[str], None],
         wall: Callable[[], float],
+        shares: Links | None = None,
     ) -> None:
         self.settings = settings
+        self._shares = shares
         self._reactor = reactor
         self._say = say
         self._wall = wall
@@ -149,6 +153,7 @@ class Entrance:
             access_log=self.access_log,
             error_pages=ErrorPages(settings.error_pages) if settings.error_pages else None,
             require_certificate=settings.tls.client_ca is not None,
+            shares=None if self._shares is None else self._shares.way,
         )
 
     def _opened(self, log: LogSettings) -> AccessLog | None:

@@ -135,11 +135,11 @@ class _All:
     """Several rules, all of which have to agree; the first that does not is the answer."""
 
     def __init__(self, rules: list[IGuard]) -> None:
-        self._rules = rules
+        self.rules = rules
 
     def judge(self, asked: Asked, visitor: Visitor) -> Verdict | Deferred[Any]:
         """Ask one after the other."""
-        for following, rule in enumerate(self._rules, 1):
+        for following, rule in enumerate(self.rules, 1):
             verdict: Any = rule.judge(asked, visitor)
             if verdict is not None:
                 if isinstance(verdict, Deferred):
@@ -149,9 +149,9 @@ class _All:
 
     def admits(self, visitor: Visitor) -> bool:
         """Whether all of them do."""
-        return all(rule.admits(visitor) for rule in self._rules)
+        return all(rule.admits(visitor) for rule in self.rules)
 
     def _go_on(self, verdict: Verdict, following: int, asked: Asked, visitor: Visitor) -> Any:
-        if verdict is not None or following == len(self._rules):
+        if verdict is not None or following == len(self.rules):
             return verdict
-        return _All(self._rules[following:]).judge(asked, visitor)
+        return _All(self.rules[following:]).judge(asked, visitor)

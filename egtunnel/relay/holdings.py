@@ -142,6 +142,11 @@ class Title:
         self._holder = holder
         self._scope = scope
 
+    @property
+    def holder(self) -> str:
+        """Whose token the client has, by id; empty: the relay's own."""
+        return self._holder
+
     def anothers(self, place: Place) -> bool:
         """Whether the place is reserved for somebody else."""
         known = None if self._holdings is None else self._holdings.holder(place)

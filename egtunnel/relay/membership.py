@@ -16,6 +16,7 @@ from egtunnel.relay.audit import Audit, AuditFile
 from egtunnel.relay.authentication import Authenticator
 from egtunnel.relay.holdings import holdings_of
 from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.sharing import Sharing
 from egtunnel.store.batches import Batches
 from egtunnel.store.records import TokenRecord
 from egtunnel.store.store import Store
@@ -31,6 +32,7 @@ class Membership:
     :param fail: told why the store can never be used.
     :ivar store: None: there is none.
     :ivar holdings: what the store reserves for owners.
+    :ivar sharing: its shares.
     :ivar batches: what nobody waits for, for the store; None without one.
     :raises ConfigurationError: the audit log cannot be written.
     """
@@ -55,6 +57,7 @@ class Membership:
         self._ended = False
         self.store = Store(settings.store, reactor, say=say) if settings.store is not None else None
         self.holdings = holdings_of(self.store if answers else None, reactor, wall, settings.resolver)
+        self.sharing = Sharing(self.store, reactor, settings, wall, ready=self._ready)
         self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
         self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
         sinks = [] if self.batches is None else [self.batches.refused]
@@ -83,7 +86,10 @@ class Membership:
         self._revocations.stop()
         self.holdings.stop()
         self.authenticator.close()
-        closed = succeed(None) if self.batches is None else self.batches.close()
+        closed = self.sharing.stop()
+        if self.batches is not None:
+            batches = self.batches
+            closed.addCallback(lambda _: batches.close())
         return closed.addBoth(self._closed)
 
     # -- the store
@@ -107,9 +113,10 @@ class Membership:
         self._opening = None
         if not self._ended:
             self._revocations.start()
+            self.sharing.start()
         waiting, self._waiting = self._waiting, []
-        for login in waiting:
-            login.callback(None)
+        for each in waiting:
+            each.callback(None)
 
     def _closed(self, result: object) -> Deferred[None]:
         if self._file is not None:
@@ -129,21 +136,23 @@ class Membership:
 
     def _find(self, token: str) -> Deferred[TokenRecord | None]:
         """Within the time that a login has: the client does not wait longer."""
-        ready: Deferred[None] = Deferred()
-        found = ready.addCallback(lambda _: self._read(token))
-        found.addTimeout(self._wait, self._reactor, self._late)
+        found: Deferred[TokenRecord | None] = self._ready().addCallback(lambda _: self._read(token))
+        return found.addTimeout(self._wait, self._reactor, self._late)
+
+    def _ready(self) -> Deferred[None]:
+        """Fires when the store has been opened, or could not be."""
         if self._opening is None:
-            ready.callback(None)
-        else:
-            self._waiting.append(ready)
-        return found
+            return succeed(None)
+        ready: Deferred[None] = Deferred()
+        self._waiting.append(ready)
+        return ready
 
     def _read(self, token: str) -> Deferred[TokenRecord | None]:
         if self.store is None:
             raise StoreUnavailable
         return self.store.read(lambda rows: rows.tokens.find(token))
 
-    def _late(self, result: object, seconds: float) -> object:
+    def _late(self, result: object, seconds: float) -> Any:
         raise StoreUnavailable(f"the store did not answer within {seconds:g} s")
 
     # -- revocations

@@ -25,11 +25,13 @@ from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
 from egtunnel.relay.limiting import Limiting
 from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.sharing import Sharing
+from egtunnel.sharing.private import private
 
 __all__ = ["rules"]
 
 
-def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = time.time) -> Guards:
+def rules(reactor: Any, settings: RelaySettings, sharing: Sharing, wall: Callable[[], float] = time.time) -> Guards:
     """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first."""
     limits, run = settings.limits.access, in_threads(reactor)
     hashing = Hashing(run, limits)
@@ -41,6 +43,7 @@ def rules(reactor: Any, settings: RelaySettings, wall: Callable[[], float] = tim
         {
             "deny": lambda value, post: deny(value, limits),
             "allow": lambda value, post: allow(value, limits),
+            "private": _web("private", lambda value, post: private(value, sharing.book, sharing.keys)),
             "visitor-ca": _web("visitor-ca", lambda value, post: visitor_ca(value)),
             "basic": _web("basic", lambda value, post: basic(value, hashing, reactor.seconds, limits)),
             "api-keys": _web("api-keys", lambda value, post: api_keys(value, limits)),

@@ -70,6 +70,7 @@ class Relay(Root):
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
         changed = self._ledger.changed
+        self.membership = Membership(reactor, settings, wall, say=say, fail=self._fail)
         self.tunnels = TunnelTable(
             reservations,
             self._room,
@@ -77,15 +78,23 @@ class Relay(Root):
             changed,
             random_text=random_text,
             limits=limits.servers,
-            guards=rules(reactor, settings),
+            guards=rules(reactor, settings, self.membership.sharing),
         )
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
         self.tunnels.observers.append(self._tcp)
         self.clients = Clients(reactor, settings, self.tunnels, random_text)
-        self.membership = Membership(reactor, settings, wall, say=say, fail=self._fail)
         links = link_server_factory(self.clients.link, limits.link, reactor)
-        self.entrance = Entrance(reactor, settings, self.tunnels, links, self.clients.bare_link, say=say, wall=wall)
+        self.entrance = Entrance(
+            reactor,
+            settings,
+            self.tunnels,
+            links,
+            self.clients.bare_link,
+            say=say,
+            wall=wall,
+            shares=self.membership.sharing.links(self.tunnels),
+        )
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         self._departure = Departure(
             reactor,
@@ -122,6 +131,7 @@ class Relay(Root):
         self.membership.open()
         self.clients.open(tokens, self.membership.authenticator, self.membership.audit)
         self.clients.holdings = self.membership.holdings
+        self.clients.sharing = self.membership.sharing
         self.entrance.start()
         self._expiry.start(self.settings.limits.expiry, now=False)
         self._begun()

@@ -26,6 +26,7 @@ from egtunnel.relay.reservations import ReservationLimits
 from egtunnel.relay.waiting import WaitingLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.session.websocket import LinkLimits
+from egtunnel.sharing.limits import SharingLimits
 from egtunnel.store.address import StoreAddress
 
 __all__ = ["MIB", "LogSettings", "RelayLimits", "RelaySettings", "TLSFiles", "all_addresses", "applicable"]
@@ -55,6 +56,7 @@ class RelayLimits:
     reservations: ReservationLimits = attrs.field(factory=ReservationLimits)
     servers: ServerLimits = attrs.field(factory=ServerLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)
+    sharing: SharingLimits = attrs.field(factory=SharingLimits)
     tcp: TCPLimits = attrs.field(factory=TCPLimits)
     tls: TLSLimits = attrs.field(factory=TLSLimits)
     waiting: WaitingLimits = attrs.field(factory=WaitingLimits)

@@ -19,6 +19,8 @@ __all__ = [
     "Notice",
     "RefusedMessage",
     "Release",
+    "Share",
+    "Shared",
     "Unknown",
     "Welcome",
     "decode",
@@ -76,7 +78,9 @@ class Welcome:
 
 @attrs.frozen
 class RefusedMessage:
-    """The relay's no: to the login, or to the claim of ``tunnel``. ``after`` is when to try again, in seconds."""
+    """The relay's no: to the login, to the claim of ``tunnel``, or to ``share``. ``after`` is when to try again, in
+    seconds.
+    """
 
     type: ClassVar[str] = "refused"
 
@@ -85,6 +89,7 @@ class RefusedMessage:
     retry: bool = False
     after: float = 0.0
     tunnel: int | None = None
+    share: int | None = None
 
 
 @attrs.frozen
@@ -138,6 +143,32 @@ class Release:
 
 
 @attrs.frozen
+class Share:
+    """The client wants a link to some of its tunnels, by its own numbers; ``share`` is its number for the request.
+
+    ``terms``: ``services``, ``permissions``, ``expires_in``, ``uses``, ``passphrase``, ``note``.
+    """
+
+    type: ClassVar[str] = "share"
+
+    share: int
+    tunnels: list[int]
+    terms: dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen
+class Shared:
+    """The link of a share, which is told this once. ``expires``: in seconds since 1970; 0: never."""
+
+    type: ClassVar[str] = "shared"
+
+    share: int
+    id: str
+    link: str = attrs.field(repr=False)
+    expires: float = 0.0
+
+
+@attrs.frozen
 class Notice:
     """A text for the person at the other end; changes nothing."""
 
@@ -153,10 +184,10 @@ class Unknown:
     type: str
 
 
-Message = Hello | Welcome | RefusedMessage | Claim | Claimed | Release | Notice | Unknown
+Message = Hello | Welcome | RefusedMessage | Claim | Claimed | Release | Share | Shared | Notice | Unknown
 
 _TYPES: dict[str, type[Any]] = {
-    cls.type: cls for cls in (Hello, Welcome, RefusedMessage, Claim, Claimed, Release, Notice)
+    cls.type: cls for cls in (Hello, Welcome, RefusedMessage, Claim, Claimed, Release, Share, Shared, Notice)
 }
 
 
@@ -178,7 +209,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
     "int": lambda value: type(value) is int and 0 <= value < 2**53,
     "int | None": lambda value: value is None or (type(value) is int and 0 <= value < 2**53),
-    "float": lambda value: type(value) in (int, float) and 0 <= value < 1e9,
+    "float": lambda value: type(value) in (int, float) and 0 <= value < 1e12,
+    "list[int]": lambda value: (
+        isinstance(value, list) and len(value) <= MAX_EDITS and all(type(each) is int and each >= 0 for each in value)
+    ),
     "bool": lambda value: isinstance(value, bool),
     "list[list[str]]": _is_edits,
     "dict[str, Any]": lambda value: isinstance(value, dict),

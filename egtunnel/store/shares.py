@@ -92,6 +92,24 @@ class Shares:
         )
         return self._connection.execute(change).rowcount == 1
 
+    def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
+        """Count uses of shares that have any number of them: how many more, and the last one's moment."""
+        change = (
+            sa.update(SHARES)
+            .where(SHARES.c.id == sa.bindparam("of"))
+            .values(use_count=SHARES.c.use_count + sa.bindparam("more"), last_used=sa.bindparam("at"))
+        )
+        rows = [{"of": share, "more": more, "at": at} for share, (more, at) in uses.items()]
+        if rows:
+            self._connection.execute(change, rows)
+
+    def standing(self, owner: str, now: float) -> int:
+        """How many of an owner's are not over."""
+        query = sa.select(sa.func.count()).select_from(SHARES)
+        query = query.where(SHARES.c.owner == owner, SHARES.c.revoked.is_(None))
+        query = query.where(sa.or_(SHARES.c.expires.is_(None), SHARES.c.expires > now))
+        return int(self._connection.execute(query).scalar_one())
+
     def prune(self, moment: float, most: int = 500) -> int:
         """Forget shares that ended before a moment; returns how many."""
         over = sa.or_(SHARES.c.expires < moment, SHARES.c.revoked < moment)

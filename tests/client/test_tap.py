@@ -58,6 +58,7 @@ def test_the_defaults(tmp_path: Path) -> None:
         "tcp": None,
         "sticky": None,
         "share-name": 0,
+        "private": 0,
         "host-header": None,
         "request-header-add": [],
         "request-header-set": [],

@@ -33,6 +33,7 @@ TYPES = {
     "seconds": "float",
     "truth": "bool",
     "edits": "list[list[str]]",
+    "list of numbers": "list[int]",
     "object": "dict[str, Any]",
     "object or null": "dict[str, Any] | None",
 }

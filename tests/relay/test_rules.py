@@ -15,9 +15,10 @@ from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.guards import Post
 from egtunnel.relay.rules import rules
 from egtunnel.relay.settings import RelaySettings
+from egtunnel.relay.sharing import Sharing
 
 SETTINGS = RelaySettings(Addresses("localhost", "http", 7070), Path("nowhere"))
-GUARDS = rules(Clock(), SETTINGS)
+GUARDS = rules(Clock(), SETTINGS, Sharing(None, Clock(), SETTINGS))
 WEB = Post("http", "app")
 HASH = "$2b$04$" + "a" * 53
 WHOLE: dict[str, Any] = {

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from egtunnel.access.cache import Cache
 from egtunnel.access.fetching import Fetcher, FetchError, FetchRefused
-from egtunnel.access.host_cookies import BEGUN, SESSION, cookie_values, own_host, set_cookie
+from egtunnel.access.host_cookies import BEGUN, SESSION, cookie_values, is_page, own_host, set_cookie
 from egtunnel.access.key_sets import KeySets
 from egtunnel.access.oidc.allowed import Person, read_person
 from egtunnel.access.oidc.errors import LoginError
@@ -84,7 +84,7 @@ class LoginRule:
             return Answer(200, (HTML, set_cookie(asked, SESSION, "", 0)), OUT)
         if any(self._is_good(asked, value) for value in cookie_values(asked, SESSION)):
             return None
-        if not _is_page(asked):
+        if not is_page(asked):
             return WANTED
         return self._provider.metadata().addCallback(self._send_away, asked).addErrback(self._unavailable)
 
@@ -204,13 +204,6 @@ class LoginRule:
             text=str(reason.value),
         )
         return AWAY
-
-
-def _is_page(asked: Asked) -> bool:
-    """Whether a person waits for a page, who could be sent to another one."""
-    accepts = b",".join(asked.values(b"accept")).lower()
-    mode = asked.values(b"sec-fetch-mode")
-    return asked.method == b"GET" and not asked.upgrade and b"text/html" in accepts and mode in ([], [b"navigate"])
 
 
 def _is_random(text: str) -> bool:

@@ -98,6 +98,9 @@ class Approach:
         self._exchange, visitor = begun
         if self._paused:
             self._exchange.pause()
+        if trial.leash is not None:
+            self._exchange.leash = trial.leash
+            trial.leash.hold(self._exchange)
         self._exchange.start(visitor)
         for data in self._early:
             self._exchange.body(data)

@@ -44,7 +44,6 @@ class Exchange:
         "_head",
         "_held",
         "_idle",
-        "_leash",
         "_onward",
         "_over",
         "_paused",
@@ -61,6 +60,7 @@ class Exchange:
         "_trial",
         "_upstream",
         "_visitor",
+        "leash",
     )
 
     log = Logger()
@@ -81,7 +81,7 @@ class Exchange:
         self._visitor: Any = None
         self._trial: Trial | None = None
         self._held: HeldBody | None = None
-        self._leash: Leash | None = None
+        self.leash: Leash | None = None
         self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
@@ -179,8 +179,8 @@ class Exchange:
         self._trial = None
         self._held = trial.held
         if trial.leash is not None:
-            self._leash = trial.leash
-            self._leash.hold(self)
+            self.leash = trial.leash
+            self.leash.hold(self)
         self._ask_again(trial.guard)
         if trial.paused and self._upstream is not None and not self._upstream.full:
             self._responder.resume_request()
@@ -378,8 +378,8 @@ class Exchange:
             if self._timer is not None and self._timer.active():
                 self._timer.cancel()
             self._pool.over(self._visitor.host)
-            if self._leash is not None:
-                self._leash.let_go(self)
+            if self.leash is not None:
+                self.leash.let_go(self)
             trial, self._trial = self._trial, None
             if trial is not None:
                 trial.cancel()
@@ -397,4 +397,4 @@ class Exchange:
             return
         self._upstream = None
         self._finished()
-        switch(upstream, head, self._edited(head.fields), self._responder, self._leash)
+        switch(upstream, head, self._edited(head.fields), self._responder, self.leash)

@@ -57,6 +57,9 @@ class _Said(NamedTuple):
     agent: bytes
 
 
+_SHARE = re.compile(rb"/share/[^/?#]*")
+_HIDDEN = b"/share/..."
+"""Who reads a link of a share in a log could use it."""
 _NOTHING_SAID = _Said(b"", b"", "", "", b"", b"")
 
 
@@ -67,10 +70,10 @@ def _said(entry: Entry, most: int) -> _Said:
     referer, agent = _two(head.raw)
     return _Said(
         head.method,
-        _cut(head.target.partition(b"?")[0], most),
+        _cut(_SHARE.sub(_HIDDEN, head.target.partition(b"?")[0]), most),
         entry.protocol if head.modern else "HTTP/1.0",
         head.host.name,
-        _cut(_without_secrets(referer), most) if referer else b"",
+        _cut(_SHARE.sub(_HIDDEN, _without_secrets(referer)), most) if referer else b"",
         _cut(agent, most),
     )
 

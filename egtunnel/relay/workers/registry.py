@@ -17,6 +17,8 @@ from egtunnel.relay.claims import ClaimLimits, Claims
 from egtunnel.relay.holdings import Holdings
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.servers import Server
+from egtunnel.relay.share_requests import ShareRequests
+from egtunnel.relay.sharing import Sharing
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
 from egtunnel.relay.workers.rows import Row, Seat
 from egtunnel.session.messages import Message, decode, encode
@@ -117,6 +119,7 @@ class Registry:
     :param answer: takes what a client is to be told.
     :param end: has a worker end a session that another one has superseded.
     :ivar holdings: what belongs to owners for good.
+    :ivar sharing: makes shares; None: nobody does.
     :ivar renamed: ids of tokens by those that stand in their place since the configuration was read again.
     """
 
@@ -134,6 +137,7 @@ class Registry:
         self.table = table
         self.renamed: dict[str, str] = {}
         self.holdings = Holdings()
+        self.sharing: Sharing | None = None
         self.sessions: dict[tuple[int, str], DistantSession] = {}
         self._owners: dict[Owner, DistantSession] = {}
         self._addresses = addresses
@@ -155,6 +159,9 @@ class Registry:
         told: Any = session
         session.claims = Claims(told, owner, self.table, self._addresses, self._limits, scope)
         session.claims.title = self.holdings.title(holder, scope)
+        session.claims.share = ShareRequests(
+            self.sharing, self._addresses, holder, scope, send=session.send, refused=session.claims.refused
+        ).ask
         self.sessions[worker, id] = self._owners[owner] = session
 
     def said(self, worker: int, id: str, message: str) -> None:

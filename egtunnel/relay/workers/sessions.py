@@ -12,7 +12,7 @@ from egtunnel.relay.reservations import Owner
 from egtunnel.relay.workers.mirror import Mirror
 from egtunnel.relay.workers.registry import words_of
 from egtunnel.relay.workers.wire import Words
-from egtunnel.session.messages import Claim, Message, Notice, RefusedMessage, Release, Welcome, decode
+from egtunnel.session.messages import Claim, Message, Notice, RefusedMessage, Release, Share, Welcome, decode
 from egtunnel.session.session import Session
 
 __all__ = ["WorkerClients"]
@@ -92,7 +92,7 @@ class WorkerClients(Clients):
         )
 
     def _message(self, session: Session, message: Message) -> None:
-        if isinstance(message, (Claim, Release)):
+        if isinstance(message, (Claim, Release, Share)):
             self.tell({"type": "said", "session": session.id, "message": words_of(message)})
         elif not isinstance(message, Notice):
             session.send(Notice(f"the relay does not expect a message {message.type[:100]!r}"))

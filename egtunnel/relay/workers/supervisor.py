@@ -28,6 +28,7 @@ from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
 from egtunnel.relay.rules import rules
 from egtunnel.relay.settings import RelaySettings, applicable
+from egtunnel.relay.sharing import Sharing
 from egtunnel.relay.state import Ledger, State
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.waiting import WaitingRoom
@@ -74,6 +75,7 @@ class Supervisor(Root):
         self._left = False
         self._tokens: Tokens | None = None
         self._store = None if settings.store is None else Store(settings.store, reactor, say=say)
+        self._sharing = Sharing(self._store, reactor, settings)
         self._holdings = holdings_of(self._store, reactor, time.time, settings.resolver)
         self._make_names()
         self._make_ports()
@@ -91,7 +93,7 @@ class Supervisor(Root):
             reactor.seconds,
             self._ledger.changed,
             limits=limits.servers,
-            guards=rules(reactor, settings),  # to look at claims: those that judge are the workers'
+            guards=rules(reactor, settings, self._sharing),  # to look at claims: those that judge are the workers'
         )
 
     def _make_ports(self) -> None:
@@ -107,6 +109,7 @@ class Supervisor(Root):
     def _make_workers(self, launch: Launch) -> None:
         self.board = board = Board(self.settings, self.table, self._listeners, self._tcp, self._begun)
         board.registry.holdings = self._holdings
+        board.registry.sharing = self._sharing
         self.crew = board.crew = Crew(
             self._reactor,
             self.settings.workers,

@@ -94,13 +94,20 @@ class Worker(MultiService):
             self._room,
             reactor.seconds,
             limits.servers,
-            rules(reactor, settings),
+            rules(reactor, settings, self.membership.sharing),
         )
         self.clients.mirror = self.mirror
         self.clients.tell = self._tell
         links = link_server_factory(self.clients.link, limits.link, reactor)
         self.entrance = Entrance(
-            reactor, settings, self.mirror, links, self.clients.bare_link, say=self._say, wall=time.time
+            reactor,
+            settings,
+            self.mirror,
+            links,
+            self.clients.bare_link,
+            say=self._say,
+            wall=time.time,
+            shares=self.membership.sharing.links(self.mirror),
         )
         self._sockets: dict[int, socket.socket] = {}
         self._served: dict[int, Tunnel] = {}

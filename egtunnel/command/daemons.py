@@ -1,0 +1,84 @@
+"""``egtunnel relay``, ``http``, ``tcp`` and ``share``: the daemons in the foreground, with plain lines as output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from egtunnel.command.foreground import run
+from egtunnel.command.shares import add_terms, terms_of
+
+__all__ = ["NAMES", "add_to", "share"]
+
+NAMES = ("relay", "http", "tcp")
+
+
+def add_to(commands: Any) -> None:
+    """The commands; what follows is read by the options of the daemons themselves."""
+    for name, begin, text in (
+        ("relay", _relay, "run a relay in the foreground; takes the options of twistd egrelay"),
+        ("http", _http, "give a web service a public URL; takes the options of twistd egclient"),
+        ("tcp", _tcp, "give a TCP service a public port; takes the options of twistd egclient"),
+    ):
+        parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", add_help=False)
+        parser.set_defaults(run=begin, parser=parser)
+
+
+def share(parser: argparse.ArgumentParser) -> None:
+    """``egtunnel share TARGET``: its own options, and those of a client after them."""
+    parser.add_argument(
+        "target", metavar="TARGET", help="the service to share: 8080, host:8080, http://..., unix:/path"
+    )
+    add_terms(parser)
+    parser.add_argument("--json", action="store_true", help="print what was made as JSON, in one line")
+    parser.set_defaults(run=_share, parser=parser)
+
+
+def _relay(given: argparse.Namespace) -> None:
+    from egtunnel.relay.tap import Options, makeService  # noqa: PLC0415 - a command pays for what it uses
+
+    run(Options(), makeService, given.rest)
+
+
+def _http(given: argparse.Namespace) -> None:
+    from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
+
+    run(Options(), makeService, _local(given.rest))
+
+
+def _tcp(given: argparse.Namespace) -> None:
+    from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
+
+    words = _local(given.rest)
+    tcp = [] if any(word == "--tcp" or word.startswith("--tcp=") for word in words) else ["--tcp", "0"]
+    run(Options(), makeService, [*words, *tcp])
+
+
+def _share(given: argparse.Namespace) -> None:
+    from egtunnel.client.sharing import Linking  # noqa: PLC0415
+    from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
+    from egtunnel.session.messages import Shared  # noqa: PLC0415
+
+    def on_link(shared: Shared) -> None:
+        until = "" if not shared.expires else datetime.fromtimestamp(shared.expires, UTC).isoformat(timespec="seconds")
+        if given.json:
+            line = json.dumps({"id": shared.id, "link": shared.link, "expires": until or None})
+            print(line, file=sys.__stdout__, flush=True)
+            return
+        print(f"share {shared.id}, {f'until {until}' if until else 'without end'}:", file=sys.__stdout__)
+        print(shared.link, file=sys.__stdout__, flush=True)
+
+    options = Options()
+    options.linking = Linking(terms_of(given), on_link)
+    run(options, makeService, ["--local", given.target, "--private", *given.rest])
+
+
+def _local(words: Sequence[str]) -> list[str]:
+    """``8080 --name demo`` as a client reads it."""
+    if words and not words[0].startswith("-"):
+        return ["--local", *words]
+    return list(words)

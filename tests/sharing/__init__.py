@@ -1,0 +1,1 @@
+"""Shares, without a relay."""
