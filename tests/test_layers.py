@@ -108,6 +108,14 @@ LAYERS = (  # the first row that holds a module counts
         Layer(f"egtunnel.sharing.{name}", SEAMS | {"egtunnel.access", "egtunnel.store.records"}, PURE)
         for name in ("limits", "making", "verdicts")
     ),
+    Layer("egtunnel.admin.openapi", frozenset({"egtunnel.admin"}), PURE),
+    Layer("egtunnel.admin.limits", frozenset(), PURE),
+    Layer(
+        "egtunnel.admin",
+        SEAMS | {"egtunnel.access", "egtunnel.limits.quota", "egtunnel.sharing.making", "egtunnel.store"},
+    ),
+    Layer("egtunnel.relay.api", None),
+    Layer("egtunnel.relay.live", SEAMS | {"egtunnel.relay"}),
     Layer("egtunnel.sharing", SEAMS | {"egtunnel.access", "egtunnel.store.records"}),
     Layer("egtunnel.relay.sharing", None),
     Layer(

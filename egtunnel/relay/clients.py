@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from egtunnel.access.scope import Scope
-from egtunnel.errors import EgtunnelError, Refused, ShuttingDown, UnknownTunnel
+from egtunnel.errors import EgtunnelError, LinkLost, Refused, ShuttingDown, UnknownTunnel
 from egtunnel.interfaces import ILink
 from egtunnel.mux.budget import Budget
 from egtunnel.relay.admission import Door, refuse, turn_away
@@ -17,6 +18,7 @@ from egtunnel.relay.audit import Audit
 from egtunnel.relay.authentication import Authenticator
 from egtunnel.relay.claims import Claims
 from egtunnel.relay.holdings import Holdings
+from egtunnel.relay.live import Guest
 from egtunnel.relay.reservations import Owner
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.share_requests import ShareRequests
@@ -88,6 +90,23 @@ class Clients:
         self.budget.limit = settings.limits.memory
         if self.door is not None:
             self.door.limits = settings.limits.admission
+
+    def guests(self) -> list[Guest]:
+        """All clients that are there."""
+        sessions = {} if self.door is None else self.door.sessions
+        held: Counter[Any] = Counter(server.session for tunnel in self._tunnels.all() for server in tunnel.servers)
+        return [
+            Guest(session.id, owner, session.least_busy().online, session, held[session], *session.traffic)
+            for owner, session in sessions.items()
+        ]
+
+    def disconnect(self, id: str) -> bool:
+        """End a session; its client may come back. False: there is none."""
+        for session in [] if self.door is None else list(self.door.sessions.values()):
+            if session.id == id:
+                session.close(LinkLost("the relay's admin has ended this session"))
+                return True
+        return False
 
     def send_away(self, error: EgtunnelError) -> None:
         """Tell everybody to go; what is under way goes on."""

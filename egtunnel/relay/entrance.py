@@ -16,7 +16,7 @@ from egtunnel.ingress.http.ingress import HTTPIngress, SiteSettings
 from egtunnel.ingress.peer import Peer
 from egtunnel.ingress.tls.certificates import Certificates
 from egtunnel.ingress.tls.terminator import Terminator
-from egtunnel.interfaces import ITunnels
+from egtunnel.interfaces import ITunnel, ITunnels
 from egtunnel.relay.settings import LogSettings, RelaySettings, TLSFiles
 from egtunnel.relay.visitor_authorities import authority_of
 from egtunnel.sharing.links import Links
@@ -39,6 +39,7 @@ class Entrance:
     :param bare: makes the protocol of a client's bare link, from its address and whether it may come in as far as
         certificates go.
     :param shares: serves links; None: there are none.
+    :param api: serves the API; None: nobody does.
     :ivar front: give it to every listening port.
     :raises ConfigurationError: the access log cannot be written.
     """
@@ -54,9 +55,11 @@ class Entrance:
         say: Callable[[str], None],
         wall: Callable[[], float],
         shares: Links | None = None,
+        api: ITunnel | None = None,
     ) -> None:
         self.settings = settings
         self._shares = shares
+        self._api = api
         self._reactor = reactor
         self._say = say
         self._wall = wall
@@ -154,6 +157,7 @@ class Entrance:
             error_pages=ErrorPages(settings.error_pages) if settings.error_pages else None,
             require_certificate=settings.tls.client_ca is not None,
             shares=None if self._shares is None else self._shares.way,
+            api=self._api,
         )
 
     def _opened(self, log: LogSettings) -> AccessLog | None:

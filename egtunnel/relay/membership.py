@@ -18,10 +18,12 @@ from egtunnel.relay.holdings import holdings_of
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.sharing import Sharing
 from egtunnel.store.batches import Batches
-from egtunnel.store.records import TokenRecord
+from egtunnel.store.records import RefusalRecord, TokenRecord
 from egtunnel.store.store import Store
 
-__all__ = ["Membership"]
+__all__ = ["Membership", "Tell"]
+
+Tell = Callable[[str, dict[str, Any]], None]
 
 
 class Membership:
@@ -30,6 +32,7 @@ class Membership:
     :param wall: the time of day, in seconds since 1970.
     :param answers: claims are answered in this process, and not in the supervisor of several.
     :param fail: told why the store can never be used.
+    :param tell: is told what happens: a word, and JSON values.
     :ivar store: None: there is none.
     :ivar holdings: what the store reserves for owners.
     :ivar sharing: its shares.
@@ -46,6 +49,7 @@ class Membership:
         say: Callable[[str], None],
         fail: Callable[[EgtunnelError], None],
         answers: bool = True,
+        tell: Tell = lambda what, words: None,
     ) -> None:
         self._reactor = reactor
         self._wall = wall
@@ -57,10 +61,18 @@ class Membership:
         self._ended = False
         self.store = Store(settings.store, reactor, say=say) if settings.store is not None else None
         self.holdings = holdings_of(self.store if answers else None, reactor, wall, settings.resolver)
-        self.sharing = Sharing(self.store, reactor, settings, wall, ready=self._ready)
+        self.sharing = Sharing(
+            self.store,
+            reactor,
+            settings,
+            wall,
+            ready=self._ready,
+            tell=lambda what, share: tell(what, {"share": share}),
+        )
         self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
         self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
-        sinks = [] if self.batches is None else [self.batches.refused]
+        sinks: list[Callable[[RefusalRecord], None]] = [] if self.batches is None else [self.batches.refused]
+        sinks.append(lambda record: tell("refused", {"rule": record.rule, "whom": record.whom, "what": record.what}))
         self.audit = Audit(wall, *sinks, *([] if self._file is None else [self._file.write]))
         self._logins = Logins(self._find, reactor.seconds, wall)
         self.authenticator = Authenticator(

@@ -22,7 +22,7 @@ RESERVED = frozenset(
     "_acme-challenge _dmarc _domainkey _mta-sts admin administrator api app-admin auth autoconfig autodiscover "
     "blog cdn connect console dashboard dns docs egtunnel email ftp healthz help host hostmaster http https imap "
     "inspect internal isatap localhost login mail metrics mta-sts mx noc ns ns1 ns2 ns3 ns4 oauth openid pop pop3 "
-    "postmaster relay root security smtp ssl sso staff status support sysadmin tls tunnel webmail webmaster wpad "
+    "postmaster relay root security share smtp ssl sso staff status support sysadmin tls tunnel webmail webmaster wpad "
     "www".split()
 )
 """Names that stand for the relay itself, or that other programs believe: nobody can claim them."""

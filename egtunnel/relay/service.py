@@ -14,12 +14,14 @@ from twisted.logger import Logger
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.ingress.tcp import TCPIngress
 from egtunnel.relay.admission import Door
+from egtunnel.relay.api import Api, api_tunnel
 from egtunnel.relay.clients import Clients
 from egtunnel.relay.departure import Departure
 from egtunnel.relay.entrance import Entrance
-from egtunnel.relay.handover import Handover
+from egtunnel.relay.handover import Handover, Sockets
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.live import Live
 from egtunnel.relay.membership import Membership
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
@@ -70,7 +72,7 @@ class Relay(Root):
         self._ledger = Ledger(settings.state / "names.json", reservations, reactor, wall, say)
         self._room = WaitingRoom(reactor, limits.waiting)
         changed = self._ledger.changed
-        self.membership = Membership(reactor, settings, wall, say=say, fail=self._fail)
+        self.membership = Membership(reactor, settings, wall, say=say, fail=self._fail, tell=self._tell)
         self.tunnels = TunnelTable(
             reservations,
             self._room,
@@ -94,7 +96,18 @@ class Relay(Root):
             say=say,
             wall=wall,
             shares=self.membership.sharing.links(self.tunnels),
+            api=api_tunnel(reactor, settings),
         )
+        live = Live(
+            self.tunnels,
+            settings.addresses,
+            guests=self.clients.guests,
+            close=self.clients.disconnect,
+            visitors=self._visitors,
+            seconds=reactor.seconds,
+        )
+        self.api = Api(reactor, settings, self.membership.store, live, wall)
+        self.tunnels.observers.append(self.api)
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         self._departure = Departure(
             reactor,
@@ -103,14 +116,12 @@ class Relay(Root):
             http=self.entrance.http,
             state=self._state,
             ledger=self._ledger,
-            visitors=lambda: self.entrance.front.census.visitors + self._tcp.connections,
+            visitors=self._visitors,
             send_away=self.clients.send_away,
             say=say,
             signals=signals,
         )
-        self._handover = Handover(
-            reactor, settings.state, freeze=self._departure.freeze, thaw=self._departure.thaw, left=self._leave
-        )
+        self._handover = Handover(reactor, settings.state, freeze=self._freeze, thaw=self._thaw, left=self._leave)
         self._expiry = LoopingCall(self.tunnels.expire)
         self._expiry.clock = reactor
 
@@ -133,6 +144,7 @@ class Relay(Root):
         self.clients.holdings = self.membership.holdings
         self.clients.sharing = self.membership.sharing
         self.entrance.start()
+        self.api.open()
         self._expiry.start(self.settings.limits.expiry, now=False)
         self._begun()
 
@@ -150,11 +162,26 @@ class Relay(Root):
             self._expiry.stop()
         self.clients.close(ShuttingDown("the relay is shutting down"))
         self._room.close()
+        self.api.close()
         self.entrance.stop()
         self._ledger.close()
         self._state.release()
         left = self.membership.close()
         return left.addCallback(lambda _: maybeDeferred(super(Relay, self).stopService))
+
+    def _tell(self, what: str, words: dict[str, Any]) -> None:
+        self.api.tell(what, words)
+
+    def _visitors(self) -> int:
+        return self.entrance.front.census.visitors + self._tcp.connections
+
+    def _freeze(self) -> Sockets:
+        self.api.close()
+        return self._departure.freeze()
+
+    def _thaw(self) -> None:
+        self._departure.thaw()
+        self.api.open()
 
     def _listen(self) -> None:
         """Keys are often readable, as ports are open, only to who starts us."""

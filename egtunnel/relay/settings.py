@@ -11,6 +11,7 @@ import attrs
 from egtunnel.access.limits import AccessLimits
 from egtunnel.access.oidc.limits import LoginLimits
 from egtunnel.access.webhook import WebhookLimits
+from egtunnel.admin.limits import ApiLimits
 from egtunnel.ingress.front.limits import FrontLimits
 from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
@@ -47,6 +48,7 @@ class RelayLimits:
     tunnel: Terms = attrs.field(factory=Terms)
     access: AccessLimits = attrs.field(factory=AccessLimits)
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
+    api: ApiLimits = attrs.field(factory=ApiLimits)
     attempts: AttemptLimits = attrs.field(factory=AttemptLimits)
     claims: ClaimLimits = attrs.field(factory=ClaimLimits)
     front: FrontLimits = attrs.field(factory=FrontLimits)
@@ -105,7 +107,7 @@ class RelaySettings:
     ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of
     ``token_file`` is good. ``resolver``: the name server for proofs. ``fetch_from``:
     networks from which keys of issuers may be fetched, besides public addresses.
-    ``audit_log``: a file, or ``-`` for standard output.
+    ``audit_log``: a file, or ``-`` for standard output. ``api``: serve it.
     """
 
     addresses: Addresses
@@ -125,6 +127,7 @@ class RelaySettings:
     resolver: tuple[str, int] | None = None
     fetch_from: tuple[IPv4Network | IPv6Network, ...] = ()
     audit_log: Path | str | None = None
+    api: bool = True
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
 

@@ -168,6 +168,7 @@ class Options(ConfiguredOptions):
     ]
 
     optFlags: ClassVar[list[list[Any]]] = [
+        ["no-api", None, "do not serve the REST API at /api/v1"],
         ["takeover", None, "take the place of the relay that runs with the same --state"],
     ]
 
@@ -209,6 +210,7 @@ class Options(ConfiguredOptions):
             resolver=self["resolver"],
             fetch_from=tuple(network for given in self["fetch-from"] for network in given),
             audit_log=self["audit-log"],
+            api=not self["no-api"],
             limits=self._limits(),
         )
 

@@ -143,6 +143,10 @@ class TunnelTable:
         """The HTTP tunnel with that custom host name."""
         return self._hosts.get(canonical(host))
 
+    def all(self) -> list[Tunnel]:
+        """All that stand."""
+        return list(self._tunnels.values())
+
     # -- for claims and admission
 
     def at(self, place: Place) -> Tunnel | None:

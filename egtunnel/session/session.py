@@ -172,6 +172,12 @@ class Session:
         return self.mux.position + self.mux.flight.acked
 
     @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of counted frames to the peer and from it since the session began, those of companions included."""
+        sessions = (self, *self.companions)
+        return sum(each.mux.flight.sent for each in sessions), sum(each.mux.position for each in sessions)
+
+    @property
     def heard(self) -> float:
         """When anything last came, by our clock."""
         return self._keepalive.last

@@ -32,7 +32,8 @@ class Store:
 
     ``store.read(lambda rows: rows.tokens.find(id))`` and ``store.write(...)`` give Deferreds; the function runs in a
     thread and must touch nothing but ``rows`` and values of its own. They fail with StoreUnavailable at once while the
-    database is away (``available`` is false); the store looks for it by itself, ever less often.
+    database is away (``available`` is false); the store looks for it by itself, ever less often. What is asked while it
+    is being opened waits for that.
 
     :param say: takes one line for a person: the database went away, or is back.
     """
@@ -56,6 +57,7 @@ class Store:
         self._call: IDelayedCall | None = None
         self._wait = self.limits.first_retry
         self._closed = False
+        self._opening: list[Deferred[None]] | None = None
 
     def open(self) -> Deferred[None]:
         """Connect and bring the tables up to date.
@@ -63,7 +65,9 @@ class Store:
         Fails with ConfigurationError or StoreError where that cannot help itself; with StoreUnavailable where the
         database is away: the store goes on looking for it then, and may be used as any that went away later.
         """
-        return self._threads.run(self._prepare, self.limits.opening).addCallbacks(self._opened, self._not_opened)
+        self._opening = []
+        opened = self._threads.run(self._prepare, self.limits.opening).addCallbacks(self._opened, self._not_opened)
+        return opened.addBoth(self._answer_waiting)
 
     def read(self, work: Callable[[Rows], T]) -> Deferred[T]:
         """What ``work`` finds. It may be run twice."""
@@ -87,6 +91,12 @@ class Store:
         return closed.addCallback(self._left)
 
     def _run(self, work: Callable[[Database], T]) -> Deferred[T]:
+        if self._opening is not None:
+            if len(self._opening) >= self.limits.waiting:
+                return fail(StoreBusy("too much waits for the store to be opened"))
+            ready: Deferred[None] = Deferred()
+            self._opening.append(ready)
+            return ready.addCallback(lambda _: self._run(work))
         database = self._database
         if database is None or not self.available:
             return fail(StoreUnavailable(f"the store {self.address.shown} is away"))
@@ -108,6 +118,14 @@ class Store:
         return database
 
     # -- back in the reactor's thread
+
+    def _answer_waiting(self, result: T) -> T:
+        """What was asked while the store was being opened."""
+        waiting, self._opening = self._opening or [], None
+        for each in waiting:
+            if not each.called:  # nobody waits for it any more
+                each.callback(None)
+        return result
 
     def _left(self, _: object) -> None:
         if self._database is not None:

@@ -18,7 +18,7 @@ from egtunnel.interfaces import ITunnel
 __all__ = ["OwnHost"]
 
 PAGES = (b"GET", b"HEAD")
-SHARES = b"/share/"
+SHARES, API = b"/share/", b"/api/"
 WRONG_METHOD = Refusal(405, "method-not-allowed", "This page can only be read.", headers=((b"Allow", b"GET, HEAD"),))
 NO_LINK = Refusal(
     426,
@@ -66,6 +66,8 @@ class OwnHost:
             self._page(head, None)
         elif path.startswith(SHARES) and self._site.settings.shares is not None:
             self._asker.seek(self._site.settings.shares())
+        elif path.startswith(API) and self._site.settings.api is not None:
+            self._asker.pass_on(self._site.settings.api, head.target)
         else:
             self._by_path(head)
 

@@ -30,6 +30,7 @@ class SiteSettings:
     client, without its token. ``access_log`` and ``error_pages``: None: there are none. ``require_certificate``:
     clients connect only with a certificate of the relay's own authority. ``http2``: its limits.
     ``shares``: makes the way of a request that shows the link of a share; None: there are no shares.
+    ``api``: what serves the relay's API; None: there is none.
     """
 
     redirect: bool = False
@@ -39,6 +40,7 @@ class SiteSettings:
     require_certificate: bool = False
     http2: H2Limits = attrs.field(factory=H2Limits)
     shares: Callable[[], IWay] | None = None
+    api: ITunnel | None = None
 
 
 @attrs.define(eq=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from egtunnel.access.scope import Scope
 from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.live import Guest
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.workers.bulletin import Bulletin
@@ -41,6 +43,7 @@ class Board:
         self.registry = Registry(
             table, settings.addresses, settings.limits.claims, answer=self._answer, end=self._supersede
         )
+        self.told: Callable[[str, dict[str, Any]], None] = lambda what, words: None
         self._listeners = listeners
         self._begun = begun
         self._loads: dict[int, Words] = {}
@@ -137,6 +140,25 @@ class Board:
     def _load(self, worker: int, **load: Any) -> None:
         self._loads[worker] = load
 
+    def _event(self, worker: int, what: str, words: dict[str, Any]) -> None:
+        self.told(what, words)
+
+    def guests(self) -> list[Guest]:
+        """All clients that are there, at whichever worker."""
+        held: Counter[Any] = Counter(server.session for tunnel in self.table.all() for server in tunnel.servers)
+        return [
+            Guest(session.id, session.owner, session.online, session, held[session])
+            for session in self.registry.sessions.values()
+        ]
+
+    def disconnect(self, id: str) -> bool:
+        """Have a session ended; False: there is none."""
+        for session in self.registry.sessions.values():
+            if session.id == id:
+                self.crew.tell(session.worker, {"type": "disconnect", "session": id})
+                return True
+        return False
+
     # -- what workers are told
 
     def _answer(self, session: DistantSession, message: Message) -> None:
@@ -168,6 +190,7 @@ class Board:
         "over": _session_over,
         "saw": _saw,
         "load": _load,
+        "event": _event,
     }
 
 

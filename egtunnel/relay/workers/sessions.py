@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from egtunnel.errors import EgtunnelError, Refused, Superseded
+from egtunnel.errors import EgtunnelError, LinkLost, Refused, Superseded
 from egtunnel.relay.admission import Door
 from egtunnel.relay.clients import Clients
 from egtunnel.relay.reservations import Owner
@@ -49,6 +49,13 @@ class WorkerClients(Clients):
             if isinstance(told, RefusedMessage):
                 self._note(self._owners[id], Refused(told.code, told.text))
             session.send(told)
+
+    def disconnect(self, id: str) -> bool:
+        """The relay's admin ends a session."""
+        session = self._sessions.get(id)
+        if session is not None:
+            session.close(LinkLost("the relay's admin has ended this session"))
+        return session is not None
 
     def supersede(self, id: str) -> None:
         """The client has a newer session elsewhere."""

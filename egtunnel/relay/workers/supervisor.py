@@ -18,12 +18,14 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from egtunnel.errors import ConfigurationError, EgtunnelError, LinkLost
+from egtunnel.relay.api import Api
 from egtunnel.relay.departure import give_up, take_back
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.handover import Handover, Sockets
 from egtunnel.relay.holdings import holdings_of
 from egtunnel.relay.inherited import Inherited
 from egtunnel.relay.listeners import Listeners
+from egtunnel.relay.live import Live
 from egtunnel.relay.reservations import Reservations
 from egtunnel.relay.root import Root
 from egtunnel.relay.rules import rules
@@ -110,6 +112,18 @@ class Supervisor(Root):
         self.board = board = Board(self.settings, self.table, self._listeners, self._tcp, self._begun)
         board.registry.holdings = self._holdings
         board.registry.sharing = self._sharing
+        live = Live(
+            self.table,
+            self.settings.addresses,
+            guests=board.guests,
+            close=board.disconnect,
+            visitors=lambda: board.visitors,
+            seconds=self._reactor.seconds,
+            workers=self.settings.workers,
+        )
+        self.api = Api(self._reactor, self.settings, self._store, live)
+        self.table.observers.append(self.api)
+        board.told = self.api.tell
         self.crew = board.crew = Crew(
             self._reactor,
             self.settings.workers,
@@ -142,6 +156,7 @@ class Supervisor(Root):
         self._expiry.start(self.settings.limits.expiry, now=False)
         if self._store is not None:  # workers say what is wrong with it
             self._store.open().addBoth(lambda _: self._holdings.start())
+        self.api.open()
         self.crew.start()
         self._watch.start(LOOK, now=False)
 
@@ -151,6 +166,7 @@ class Supervisor(Root):
     def stopService(self) -> Deferred[Any]:
         """Have the workers let visitors finish within the grace, then write down who owns what."""
         self._handover.close()
+        self.api.close()
         if self._left:
             self.crew.kill()
         ended = self._workers_end() if self.crew.pids() else succeed(None)
@@ -225,6 +241,7 @@ class Supervisor(Root):
     # -- another relay takes over
 
     def _freeze(self) -> Sockets:
+        self.api.close()
         sockets = self._listeners.open, self._tcp.ports
         self.crew.tell_all({"type": "pause", "paused": True})
         give_up(sockets, self._state, self._ledger)
@@ -232,6 +249,7 @@ class Supervisor(Root):
 
     def _thaw(self) -> None:
         take_back(self._state, self._ledger)
+        self.api.open()
         self.crew.tell_all({"type": "pause", "paused": False})
 
     def _leave(self) -> None:

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.ingress.tcp import TCPIngress
+from egtunnel.relay.api import api_tunnel
 from egtunnel.relay.drain import Drain
 from egtunnel.relay.entrance import Entrance
 from egtunnel.relay.listeners import Listeners
@@ -84,7 +85,9 @@ class Worker(MultiService):
         self._room = WaitingRoom(reactor, limits.waiting)
         tables: Any = None  # the names are the supervisor's
         self.clients = WorkerClients(reactor, settings, tables, lambda: prefix(post.number) + secrets.token_hex(8))
-        self.membership = Membership(reactor, settings, time.time, say=self._say, fail=self._on_fatal, answers=False)
+        self.membership = Membership(
+            reactor, settings, time.time, say=self._say, fail=self._on_fatal, answers=False, tell=self._tell_event
+        )
         self._arrivals = Arrivals(reactor, post.number, bool(settings.tls))
         self._neighbours = Neighbours(reactor, self.clients.budget, self.clients.find, self._arrivals.passed)
         self.mirror = Mirror(
@@ -108,6 +111,7 @@ class Worker(MultiService):
             say=self._say,
             wall=time.time,
             shares=self.membership.sharing.links(self.mirror),
+            api=api_tunnel(reactor, settings),
         )
         self._sockets: dict[int, socket.socket] = {}
         self._served: dict[int, Tunnel] = {}
@@ -181,6 +185,9 @@ class Worker(MultiService):
     def _tell(self, words: Words) -> None:
         if self._wire is not None:
             self._wire.send(words)
+
+    def _tell_event(self, what: str, words: dict[str, Any]) -> None:
+        self._tell({"type": "event", "what": what, "words": words})
 
     def _received(self, words: Words, sockets: list[socket.socket]) -> None:
         kind = words.pop("type")
@@ -319,4 +326,5 @@ class Worker(MultiService):
         "pause": _pause,
         "depart": _depart,
         "finish": _finish,
+        "disconnect": lambda self, session: self.clients.disconnect(session),
     }
