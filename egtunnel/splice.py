@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -127,17 +128,20 @@ def join(left: Half, right: Half) -> None:
             finish(other.transport)
 
 
-def serve(half: Half, visitor: Visitor, dialer: Dialer) -> Deferred[None]:
-    """Dial for ``visitor`` and join; ``half`` is connected already. Fires once joined; a failure has ended ``half``."""
+def serve(half: Half, visitor: Visitor, dialer: Dialer, far: Callable[[], Half] | None = None) -> Deferred[None]:
+    """Dial for ``visitor`` and join; ``half`` is connected already, ``far`` makes the other end.
+
+    Fires once joined; a failure has ended ``half``.
+    """
     transport: Any = half.transport
     transport.pauseProducing()
 
-    def connected(far: Half) -> None:
+    def connected(other: Half) -> None:
         half.dialing = None
         if half.lost:
-            abort(far.transport, ChannelClosed())
+            abort(other.transport, ChannelClosed())
             return
-        join(half, far)
+        join(half, other)
         transport.resumeProducing()
 
     def failed(reason: Failure) -> None:
@@ -147,7 +151,7 @@ def serve(half: Half, visitor: Visitor, dialer: Dialer) -> Deferred[None]:
         if not reason.check(CancelledError):
             reason.raiseException()
 
-    factory = Factory.forProtocol(lambda: Half(UpstreamBroke))
+    factory = Factory.forProtocol(far or (lambda: Half(UpstreamBroke)))
     factory.noisy = False
     dialing: Deferred[Any] = dialer(visitor).connect(factory)
     half.dialing = dialing

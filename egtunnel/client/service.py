@@ -127,7 +127,7 @@ class Client(Service):
         self.enrolment = Enrolment(
             self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )
-        self._visitors = Visitors(self._offering, say, reactor)
+        self.visitors = Visitors(self._offering, say, reactor)
         self._budget = Budget(limits.budget)
         self._companions = Companions(range(2, links + 1), self._companion, say)
         self._uplink = self._make_uplink(1, self._roads[0], self._hello, begin=self._begun, end=self._over)
@@ -224,7 +224,7 @@ class Client(Service):
         limits = self.limits
         most = min(limits.backoff.most, limits.loopback) if self._relay.loopback else limits.backoff.most
         continuity = Continuity(
-            self._reactor, limits.session, limits.heartbeat, self._budget, on_open=self._visitors.opened, **tellings
+            self._reactor, limits.session, limits.heartbeat, self._budget, on_open=self.visitors.opened, **tellings
         )
         return Uplink(
             self._reactor,

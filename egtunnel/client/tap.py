@@ -87,6 +87,8 @@ class Options(ConfiguredOptions):
 
     linking: Linking | None = None
     """A link that is wanted, too; ``egtunnel share`` sets it."""
+    screen: Any = None
+    """Takes what the clients say, in the terminal's place (``command.screen.IScreen``); None: the terminal."""
 
     def postOptions(self) -> None:
         """Read everything once, so that what is wrong is said now."""
@@ -164,27 +166,28 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     collect_seldom()
     raise_descriptor_limit()
     terminal = Terminal(reactor)
+    say = terminal.say if options.screen is None else options.screen.say
     root = MultiService()
     hopes = set(range(len(options.relays)))
 
     def fail(turn: int, error: EgtunnelError) -> None:
         hopes.discard(turn)
         if hopes:
-            terminal.say(f"{options.relays[turn].url}: {_last_words(error)}; going on with the other relays")
+            say(f"{options.relays[turn].url}: {_last_words(error)}; going on with the other relays")
         else:
             terminal.fail(f"egclient: {_last_words(error)}")
 
     clients: list[Client] = []
     for turn in range(len(options.relays)):
         try:
-            client = _client(options, turn, reactor, terminal.say, partial(fail, turn))
+            client = _client(options, turn, reactor, say, partial(fail, turn))
         except ConfigurationError as error:
             terminal.fail(f"egclient: {_last_words(error)}")
         else:
             client.setServiceParent(root)
             clients.append(client)
     if len(clients) == len(options.relays):
-        Hangup(reactor, Reload(options, partial(_change, clients), terminal.say)).setServiceParent(root)
+        Hangup(reactor, Reload(options, partial(_change, clients), say)).setServiceParent(root)
     return root
 
 
@@ -203,6 +206,9 @@ def _client(
         links=options["links"],
         sources=options["link-source"],
         say=say,
+        on_claimed=lambda offer, url: (
+            None if options.screen is None else options.screen.claimed(offer.target.text, url)
+        ),
         on_fatal=fail,
         limits=ClientLimits(
             session=SessionLimits(mux=MuxLimits(channels=options["max-channels"]), resume=options["resume-window"]),
@@ -211,6 +217,8 @@ def _client(
     )
     client.setName(f"egclient {turn + 1}")
     client.enrolment.linking = options.linking
+    if options.screen is not None:
+        client.visitors.watch = options.screen.watch
     return client
 
 

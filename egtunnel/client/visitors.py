@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from egtunnel.client.calm import Calm
 from egtunnel.client.offering import Offering
-from egtunnel.errors import EgtunnelError, UnknownTunnel
+from egtunnel.client.watching import Watch, WatchedFar, WatchedNear
+from egtunnel.errors import EgtunnelError, UnknownTunnel, UpstreamBroke
 from egtunnel.interfaces import Visitor
 from egtunnel.session.transport import ChannelTransport
 from egtunnel.splice import Half, serve
@@ -27,6 +28,7 @@ class Visitors:
     """Dials for each channel, and only what our own offers name: a channel for another tunnel is reset.
 
     :param offering: our tunnels by our numbers, and how to reach their services.
+    :ivar watch: looks at what goes through; None: nobody does.
     :param say: takes one line when a local service does not answer.
     """
 
@@ -38,6 +40,7 @@ class Visitors:
         say: Callable[[str], None],
         clock: IReactorTime,
     ) -> None:
+        self.watch: Watch | None = None
         self._offering = offering
         self._calm = defaultdict[int, Calm](lambda: Calm(say, clock))
 
@@ -48,11 +51,17 @@ class Visitors:
         if type(number) is not int or served is None:
             channel.reset(UnknownTunnel())
             return
-        half = Half()
+        half, far = self._ends()
         channel.connect_protocol(half)
-        serving = serve(half, _visitor(metadata), served.dialer)
+        serving = serve(half, _visitor(metadata), served.dialer, far)
         serving.addCallback(lambda _: channel.accept())
         serving.addErrback(self._failed, number)
+
+    def _ends(self) -> tuple[Half, Callable[[], Half] | None]:
+        if self.watch is None:
+            return Half(), None
+        near = WatchedNear(self.watch)
+        return near, lambda: WatchedFar(UpstreamBroke, near)
 
     def _failed(self, reason: Failure, number: int) -> None:
         error, served = reason.value, self._offering.served(number)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from egtunnel.command.foreground import run
+from egtunnel.command.screen import JsonLines, Screen
 from egtunnel.command.shares import add_terms, terms_of
 
 __all__ = ["NAMES", "add_to", "share"]
@@ -47,15 +49,18 @@ def _relay(given: argparse.Namespace) -> None:
 def _http(given: argparse.Namespace) -> None:
     from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
 
-    run(Options(), makeService, _local(given.rest))
+    options = Options()
+    words = _shown(options, given.rest)
+    run(options, makeService, _local(words))
 
 
 def _tcp(given: argparse.Namespace) -> None:
     from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
 
-    words = _local(given.rest)
+    options = Options()
+    words = _local(_shown(options, given.rest))
     tcp = [] if any(word == "--tcp" or word.startswith("--tcp=") for word in words) else ["--tcp", "0"]
-    run(Options(), makeService, [*words, *tcp])
+    run(options, makeService, [*words, *tcp])
 
 
 def _share(given: argparse.Namespace) -> None:
@@ -75,6 +80,17 @@ def _share(given: argparse.Namespace) -> None:
     options = Options()
     options.linking = Linking(terms_of(given), on_link)
     run(options, makeService, ["--local", given.target, "--private", *given.rest])
+
+
+def _shown(options: Any, words: Sequence[str]) -> list[str]:
+    """How the client speaks: JSON lines with ``--json``, else a live screen on a terminal, unless ``--plain``."""
+    stream: Any = sys.__stdout__
+    rest = [word for word in words if word not in ("--json", "--plain")]
+    if "--json" in words:
+        options.screen = JsonLines(stream)
+    elif "--plain" not in words and stream is not None and stream.isatty() and "--help" not in words:
+        options.screen = Screen(stream, time.monotonic)
+    return rest
 
 
 def _local(words: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -13,11 +14,12 @@ from twisted.logger import (
     globalLogBeginner,
     textFileLogObserver,
 )
+from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
 from egtunnel.command.database import Misread
 
-__all__ = ["run"]
+__all__ = ["run", "run_once"]
 
 
 def run(options: Any, make: Callable[..., Any], words: Sequence[str]) -> None:
@@ -25,22 +27,43 @@ def run(options: Any, make: Callable[..., Any], words: Sequence[str]) -> None:
 
     Raises Misread.
     """
+    running = _read(options, words)
+    service = make(options, running)
+    service.privilegedStartService()
+    service.startService()
+    screen = getattr(options, "screen", None)
+    if screen is not None:
+        screen.begin(running)
+    running.addSystemEventTrigger("before", "shutdown", service.stopService)
+    running.run()
+
+
+def run_once(options: Any, words: Sequence[str], work: Callable[[Any], Deferred[None]]) -> None:
+    """Until ``work`` is done. Raises Misread, or what it failed with."""
+    running = _read(options, words)
+    failed: list[Failure] = []
+
+    def begin() -> None:
+        done: Deferred[Any] = work(running)
+        done.addErrback(failed.append).addCallback(lambda _: running.stop())
+
+    running.callWhenRunning(begin)
+    running.run()
+    if failed:
+        failed[0].raiseException()
+
+
+def _read(options: Any, words: Sequence[str]) -> Any:
+    """Read the options; what is logged from now on is shown if it is an error."""
     from twisted.internet import reactor  # noqa: PLC0415 - other commands need none
 
     try:
         options.parseOptions(list(words))
     except UsageError as error:
         raise Misread(str(error)) from None
-    except SystemExit:  # --help and --version have been printed
-        return
     wrong: Any = LogLevelFilterPredicate(LogLevel.error)
     stderr: Any = sys.__stderr__
     globalLogBeginner.beginLoggingTo(
         [FilteringLogObserver(textFileLogObserver(stderr), [wrong])], redirectStandardIO=False
     )
-    running: Any = reactor
-    service = make(options, running)
-    service.privilegedStartService()
-    service.startService()
-    running.addSystemEventTrigger("before", "shutdown", service.stopService)
-    running.run()
+    return reactor

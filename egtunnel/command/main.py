@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from egtunnel import __version__
-from egtunnel.command import daemons, names, shares, tokens
+from egtunnel.command import check, completion, daemons, live, names, shares, tokens
 from egtunnel.command.database import Misread
 from egtunnel.errors import EgtunnelError
 
@@ -30,6 +30,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_share(commands)
     tokens.add_to(commands)
     names.add_to(commands)
+    live.add_to(commands)
+    check.add_to(commands)
+    completion.add_to(commands)
     return parser
 
 
@@ -56,7 +59,7 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         given, rest = parser.parse_known_args(words)
         given.rest = rest
         return given
-    if words and words[0] in daemons.NAMES:
+    if words and words[0] in (*daemons.NAMES, "check"):
         given = parser.parse_args(words[:1])
         given.rest = words[1:]
         return given
