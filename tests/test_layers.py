@@ -96,8 +96,9 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.store.address", frozenset({"egtunnel.errors"}), PURE),
     *(
         Layer(f"egtunnel.access.{name}", frozenset({"egtunnel.errors", "egtunnel.store.records"}), PURE)
-        for name in ("cache", "cookies", "passphrases", "paths", "scope", "tokens")
+        for name in ("cache", "cookies", "passphrases", "paths", "tokens")
     ),
+    Layer("egtunnel.access.scope", frozenset({"egtunnel.errors", "egtunnel.limits"}), PURE),
     Layer(
         "egtunnel.access.shares",
         frozenset({"egtunnel.access.paths", "egtunnel.errors", "egtunnel.store.records"}),
@@ -142,7 +143,11 @@ LAYERS = (  # the first row that holds a module counts
         SEAMS | DAEMON | ROOMS_OF_TOKENS | {"egtunnel.ingress", "egtunnel.mux", "egtunnel.relay", "egtunnel.session"},
     ),
     Layer("egtunnel.relay.entrance", SEAMS | {"egtunnel.ingress", "egtunnel.relay", "egtunnel.sharing"}),
-    Layer("egtunnel.relay.limiting", SEAMS | {"egtunnel.limits", "egtunnel.relay"}),
+    *(
+        Layer(f"egtunnel.relay.{name}", SEAMS | {"egtunnel.limits", "egtunnel.relay"})
+        for name in ("limiter", "limiting", "token_limiting")
+    ),
+    Layer("egtunnel.relay.metering", None),
     Layer("egtunnel.relay.pacing", SEAMS | {"egtunnel.limits"}),
     Layer("egtunnel.relay.limit_options", frozenset({"egtunnel.configuration", "egtunnel.limits"})),
     Layer("egtunnel.relay.rules", SEAMS | {"egtunnel.access", "egtunnel.relay", "egtunnel.sharing"}),

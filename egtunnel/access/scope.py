@@ -10,8 +10,9 @@ from typing import Any
 import attrs
 
 from egtunnel.errors import ConfigurationError, Refused
+from egtunnel.limits.terms import bandwidth_of, rate_of
 
-__all__ = ["KINDS", "RULES", "PortRange", "Scope", "ScopeLimits"]
+__all__ = ["KINDS", "LIMITS_OF_TOKEN", "RULES", "PortRange", "Scope", "ScopeLimits"]
 
 KINDS = frozenset({"http", "tcp", "tls", "udp"})
 RULES = ("kinds", "names", "hosts", "tcp-ports", "udp-ports", "tunnels", "private", "sharing")
@@ -60,7 +61,7 @@ class Scope:
 
     ``names``: patterns of public names, ``*`` for any characters; ``hosts``: the same of custom hosts. ``tunnels``: of
     all clients with this token together. ``private``: may have tunnels that not everybody may visit. ``sharing``: may
-    serve a name together with other clients.
+    serve a name together with other clients. ``limits``: of all its tunnels together (``LIMITS_OF_TOKEN``).
     """
 
     kinds: frozenset[str] | None = None
@@ -71,6 +72,7 @@ class Scope:
     tunnels: int | None = None
     private: bool = True
     sharing: bool = True
+    limits: Mapping[str, Any] = attrs.field(factory=dict)
 
     def check_claim(
         self,
@@ -154,6 +156,8 @@ def _check_port(rule: str, ranges: tuple[PortRange, ...] | None, port: int) -> N
 def _written(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     if isinstance(value, tuple):
         return [str(entry) for entry in value]
     return value
@@ -201,6 +205,36 @@ def _yes_or_no(name: str, value: object) -> bool:
     return value
 
 
+def _limits(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name!r} of a scope is an object")
+    for limit, given in value.items():
+        read = LIMITS_OF_TOKEN.get(limit)
+        if read is None:
+            raise ConfigurationError(f"there is no limit {str(limit)[:40]!a}; there are {_listed(LIMITS_OF_TOKEN)}")
+        try:
+            read(given)
+        except (ValueError, TypeError):
+            raise ConfigurationError(f"the limit {limit} of a scope is written like {_EXAMPLES[limit]}") from None
+    return dict(value)
+
+
+def _at_least_one(value: object) -> int:
+    if type(value) is not int or not 1 <= value < 2**53:
+        raise ValueError
+    return value
+
+
+LIMITS_OF_TOKEN: dict[str, Callable[[Any], Any]] = {
+    "rate": rate_of,
+    "connections": _at_least_one,
+    "bandwidth-in": bandwidth_of,
+    "bandwidth-out": bandwidth_of,
+    "quota": bandwidth_of,
+}
+"""Limits by name, and how their values are read: requests, connections to services at once, bytes a second, bytes a
+month."""
+_EXAMPLES = {"rate": "100/s", "connections": "50", "bandwidth-in": "1M", "bandwidth-out": "1M", "quota": "10G"}
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "kinds": _kinds,
     "names": _patterns,
@@ -210,4 +244,5 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "tunnels": _whole,
     "private": _yes_or_no,
     "sharing": _yes_or_no,
+    "limits": _limits,
 }

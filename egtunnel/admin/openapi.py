@@ -38,6 +38,7 @@ def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) ->
 
 
 PLAIN = {"type": "string", "pattern": "^[^\x00]*$"}
+BYTES = {"type": "string", "pattern": "^[1-9][0-9]{0,11}[kMG]?$"}
 NUMBER = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
@@ -53,6 +54,16 @@ SCOPE = _object(
         "tunnels": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
         "private": TRUTH,
         "sharing": TRUTH,
+        "limits": _object(
+            {},
+            {
+                "rate": {"type": "string", "pattern": "^[1-9][0-9]{0,11}/[smh]$"},
+                "connections": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1},
+                "bandwidth-in": BYTES,
+                "bandwidth-out": BYTES,
+                "quota": BYTES,
+            },
+        ),
     },
 )
 TOKEN = {

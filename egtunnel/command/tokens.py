@@ -41,6 +41,15 @@ SCOPE_OPTIONS = (
 """Option, member of the scope, placeholder, meaning; each may be given several times, and none is no limit."""
 
 
+LIMIT_OPTIONS = (
+    ("rate", "RATE", "requests: 100/s, 600/m, 50/h"),
+    ("max-connections", "N", "connections to services at once"),
+    ("bandwidth-in", "BYTES", "bytes a second from visitors: 500k, 1M"),
+    ("bandwidth-out", "BYTES", "bytes a second to visitors: 500k, 1M"),
+    ("quota", "BYTES", "bytes in a month, both ways: 500M, 10G"),
+)
+
+
 class NoSuchToken(EgtunnelError):
     """There is no such token, or it is revoked."""
 
@@ -58,6 +67,14 @@ def add_to(commands: Any) -> None:
     for option, _, placeholder, text in SCOPE_OPTIONS:
         create.add_argument(f"--{option}", action="append", metavar=placeholder, help=f"{text}; repeatable (any)")
     create.add_argument("--tunnels", type=int, metavar="N", help="tunnels it may have at once (any number)")
+    for option, placeholder, text in LIMIT_OPTIONS:
+        kind = int if option == "max-connections" else str
+        create.add_argument(
+            f"--{option}", type=kind, metavar=placeholder, help=f"{text}, of all its tunnels together (no limit)"
+        )
+    create.add_argument(
+        "--no-private", action="store_true", help="may have no private tunnels, and share nothing by link"
+    )
     create.add_argument("--no-sharing", action="store_true", help="may not serve a name together with other clients")
     every = add_command(kinds, "list", _list, "list the tokens")
     every.add_argument("--owner", metavar="NAME", help="of this owner only")
@@ -123,12 +140,23 @@ def _scope(given: argparse.Namespace) -> Scope:
     value: dict[str, Any] = {member: entries for member, entries in members.items() if entries}
     if given.tunnels is not None:
         value["tunnels"] = given.tunnels
+    if limits := _limits(given):
+        value["limits"] = limits
+    if given.no_private:
+        value["private"] = False
     if given.no_sharing:
         value["sharing"] = False
     try:
         return Scope.from_json(value)
     except ConfigurationError as error:
         raise Misread(error.text) from None
+
+
+def _limits(given: argparse.Namespace) -> dict[str, Any]:
+    limits = {option: getattr(given, option.replace("-", "_")) for option, _, _ in LIMIT_OPTIONS}
+    found = {option: limit for option, limit in limits.items() if limit is not None}
+    connections = found.pop("max-connections", None)
+    return found if connections is None else {**found, "connections": connections}
 
 
 def _seconds(text: str) -> float:

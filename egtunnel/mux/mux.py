@@ -74,7 +74,7 @@ class Mux:
         self.going_away = self.peer_going_away = False
         self._decoder = FrameDecoder()
         self._receipt = Receipt(self._decoder)
-        self._next_id = 1 if role is Role.CLIENT else 2
+        self.next_id = 1 if role is Role.CLIENT else 2
         self._last_peer_id = 0
         self._unaccepted = 0
         self._faulted = False
@@ -163,7 +163,7 @@ class Mux:
         return len(self.channels) + len(self.lingering) >= self.limits.channels
 
     def _last_id(self, number: int) -> int:
-        return self._next_id - 2 if number & 1 == self.role & 1 else self._last_peer_id
+        return self.next_id - 2 if number & 1 == self.role & 1 else self._last_peer_id
 
     def _peer_opened(self, frame: Frame) -> Event | None:
         number = frame.channel
@@ -257,12 +257,12 @@ class Mux:
         """
         if self._full or self._unaccepted >= self.limits.unaccepted:
             raise TooManyChannels(f"{len(self.channels)} channels are open, {self._unaccepted} wait to be accepted")
-        if self._next_id > MAX_CHANNEL_ID or self.peer_going_away:
+        if self.next_id > MAX_CHANNEL_ID or self.peer_going_away:
             raise TooManyChannels("this session takes no new channels")
         window = self.budget.window()
-        frame = fitting(FrameType.OPEN, self._next_id, U32.pack(window) + metadata)
-        channel = Channel(self._next_id, ChannelState.OPENING, EARLY_WINDOW, window)
-        self._next_id += 2
+        frame = fitting(FrameType.OPEN, self.next_id, U32.pack(window) + metadata)
+        channel = Channel(self.next_id, ChannelState.OPENING, EARLY_WINDOW, window)
+        self.next_id += 2
         self._unaccepted += 1
         self.channels[channel.id] = channel
         self.outbound.control(frame)

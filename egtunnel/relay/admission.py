@@ -65,7 +65,7 @@ class Door:
 
     ``sessions``: one for each identity, which may have companions. ``elsewhere``: may take a link away with its hello,
     if its session is not held here. ``authenticator``: knows more tokens. ``refused``: is told of each refusal, with
-    the address of who was refused.
+    the address of who was refused. ``over``: is told of each session that has ended, while it is still known.
     """
 
     log = Logger()
@@ -81,6 +81,7 @@ class Door:
         self.elsewhere: Callable[[ILink, Hello, bytes], bool] = lambda link, hello, data: False
         self.authenticator: Authenticator | None = None
         self.refused: Callable[[Refused, str], None] = lambda error, peer: None
+        self.over: Callable[[Owner, Session], None] = lambda owner, session: None
         self.tokens = tokens
         self._admitted = admitted
 
@@ -142,6 +143,7 @@ class Door:
         self._welcomes.pop(session, None)
         main = self.sessions.get(owner)
         if main is session:
+            self.over(owner, session)
             del self.sessions[owner]
             if self.authenticator is not None:
                 self.authenticator.left(owner.token)

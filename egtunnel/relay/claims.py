@@ -14,6 +14,7 @@ from egtunnel.errors import EgtunnelError, Refused
 from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.holdings import Title
+from egtunnel.relay.limiting import TOKEN_RULE
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
@@ -295,12 +296,17 @@ class Claims:
         return attrs.evolve(manner_of(claim), access=self._table.guards.check(claim.kind, self._access(claim)))
 
     def _access(self, claim: Claim) -> dict[str, Any]:
-        """The rules that are asked for; whose links open a private tunnel is ours to say."""
-        if "private" not in claim.access:
-            return claim.access
+        """The rules that are asked for; whose links open a private tunnel, and what a token may take, we say."""
+        if TOKEN_RULE in claim.access:
+            raise Refused("bad-access", f"{TOKEN_RULE}: it is not yours to say")
+        access = dict(claim.access)
+        if self._scope is not None and self._scope.limits:
+            access[TOKEN_RULE] = {"token": self._owner.token, **self._scope.limits}
+        if "private" not in access:
+            return access
         if claim.access["private"] is not True:
             raise Refused("bad-access", "private: it must be true")
-        return {**claim.access, "private": {"owner": self.title.holder}}
+        return {**access, "private": {"owner": self.title.holder}}
 
     def _url(self, tunnel: Tunnel) -> str:
         urls: dict[str, Callable[[str], str]] = {

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from egtunnel.errors import Refused
 from egtunnel.guard import AccessError, Asked, Denial, IGuard, Verdict
 from egtunnel.interfaces import Visitor
-from egtunnel.relay.limiting import RULE, Limiter, Limiting, read_terms
+from egtunnel.relay.limiting import RULE, TOKEN_RULE, Limiter, Limiting, read_terms, read_token_terms
 
 __all__ = ["Guards", "Maker", "Post", "Sentry"]
 
@@ -61,6 +61,8 @@ class Guards:
         wanted = json.loads(access) if access else {}
         if RULE in wanted and self._limiting is not None:
             read_terms(wanted.pop(RULE))
+        if TOKEN_RULE in wanted and self._limiting is not None:
+            read_token_terms(wanted.pop(TOKEN_RULE))
         for name in wanted:
             if name not in self._makers:
                 raise AccessError(f"this relay has no access rule {name[:80]!a}")
@@ -70,12 +72,13 @@ class Guards:
         return _All(rules) if len(rules) > 1 else next(iter(rules), None)
 
     def limits(self, access: str) -> Any:
-        """The value of the rule about limits; None: there is none."""
-        return json.loads(access).get(RULE) if access else None
+        """The values of the rules about limits, the tunnel's and its token's; None: there is none."""
+        wanted = json.loads(access) if access else {}
+        return wanted.get(RULE), wanted.get(TOKEN_RULE)
 
-    def limiter(self, value: Any) -> Limiter | None:
+    def limiter(self, values: Any = (None, None)) -> Limiter | None:
         """What keeps these limits, and the relay's own; None: there are none. Raises AccessError."""
-        return None if self._limiting is None else self._limiting.limiter(value)
+        return None if self._limiting is None else self._limiting.limiter(*values)
 
 
 class Sentry:
@@ -93,8 +96,8 @@ class Sentry:
         self._guards = guards
         self._post = post
         self._access = ""
-        self._limits: Any = None
-        self.limiter = guards.limiter(None)
+        self._limits: Any = (None, None)
+        self.limiter = guards.limiter()
         self.guard = guards.make("", post, self.limiter)
 
     def follow(self, access: str) -> None:

@@ -1,30 +1,27 @@
-"""Limits of a tunnel at work: requests judged, connections counted, bandwidth paced."""
+"""Limits as claims and the relay write them, and who keeps them: of a tunnel, of all tunnels of a token."""
 
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakValueDictionary
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
-from egtunnel.guard import AccessError, Asked, Denial, IGuard, Verdict
-from egtunnel.interfaces import IRoute, Visitor, subscriber
-from egtunnel.limits.allowance import Allowance, Refusal
-from egtunnel.limits.bucket import Rate, nanoseconds
-from egtunnel.limits.gate import Gate
+from egtunnel.guard import AccessError
+from egtunnel.limits.bucket import Rate
 from egtunnel.limits.terms import Terms, bandwidth_of, rate_of
-from egtunnel.relay.pacing import PacedRoute
+from egtunnel.relay.limiter import IQuotas, Limiter
+from egtunnel.relay.token_limiting import JoinedLimiter, TokenLimiter
 
-__all__ = ["RULE", "Limiter", "Limiting", "read_terms"]
+__all__ = ["RULE", "TOKEN_RULE", "Limiter", "Limiting", "read_terms", "read_token_terms"]
 
 RULE = "limits"
 """Its name among the rules of a claim."""
+TOKEN_RULE = "token-limits"
+"""What the relay itself adds for all tunnels of a token together."""
+TOKEN_MEMBERS = ("rate", "connections", "bandwidth-in", "bandwidth-out", "quota")
 MEMBERS = ("rate", "burst", "rate-per-address", "connections", "bandwidth-in", "bandwidth-out")
-TEXTS = {
-    "tunnel": "This tunnel gets more requests than it may.",
-    "address": "You send this tunnel more requests than you may.",
-}
 
 
 def read_terms(value: Any) -> Terms:
@@ -48,6 +45,18 @@ def read_terms(value: Any) -> Terms:
         raise AccessError(f"{RULE}: {error}") from None
 
 
+def read_token_terms(value: Any) -> tuple[str, Terms, int | None]:
+    """The token's id, its limits, and bytes a month, as the relay wrote them. Raises AccessError."""
+    if not isinstance(value, dict) or set(value) - {"token", *TOKEN_MEMBERS} or not isinstance(value.get("token"), str):
+        raise AccessError(f"{TOKEN_RULE}: it must be an object of token and some of {', '.join(TOKEN_MEMBERS)}")
+    plain = {name: each for name, each in value.items() if name not in ("token", "quota")}
+    try:
+        quota = None if "quota" not in value else bandwidth_of(value["quota"])
+    except (TypeError, ValueError) as error:
+        raise AccessError(f"{TOKEN_RULE}: {error}") from None
+    return value["token"], read_terms(plain) if plain else Terms(), quota
+
+
 def _text(value: dict[str, Any], name: str, read: Any) -> Any:
     text = value.get(name)
     if text is None:
@@ -61,17 +70,37 @@ class Limiting:
     """Makes limiters; ``bounds`` hold for every tunnel, whatever its claim says.
 
     :param parts: processes that visitors come to: each keeps its equal part of every limit.
+    :param quotas: of tokens; None: there are none.
     """
 
-    def __init__(self, clock: IReactorTime, bounds: Terms | None = None, parts: int = 1) -> None:
+    def __init__(
+        self, clock: IReactorTime, bounds: Terms | None = None, parts: int = 1, quotas: IQuotas | None = None
+    ) -> None:
         self._clock = clock
+        self._quotas = quotas
+        self._tokens: WeakValueDictionary[tuple[str, Terms], Limiter] = WeakValueDictionary()
         self._bounds = bounds or Terms()
         self._parts = parts
 
-    def limiter(self, value: Any) -> Limiter | None:
-        """The one of a claim, whose value None is none; None: there is nothing to keep. Raises AccessError."""
+    def limiter(self, value: Any, token: Any = None) -> Limiter | None:
+        """The one of a claim, whose value None is none, and of its token; None: nothing to keep. Raises AccessError."""
         terms = self._bounds if value is None else read_terms(value).within(self._bounds)
-        return None if terms == Terms() else Limiter(part_of(terms, self._parts), self._clock)
+        own = None if terms == Terms() else Limiter(part_of(terms, self._parts), self._clock)
+        if token is None:
+            return own
+        shared = self._of_token(*read_token_terms(token))
+        return shared if own is None else JoinedLimiter(own, shared)
+
+    def _of_token(self, token: str, terms: Terms, quota: int | None) -> Limiter:
+        """One for all tunnels of a token, as long as one of them stands."""
+        if quota is not None and self._quotas is not None:
+            self._quotas.set(token, quota)
+        key = token, terms
+        limiter = self._tokens.get(key)
+        if limiter is None:
+            limiter = TokenLimiter(part_of(terms, self._parts), self._clock, token, self._quotas)
+            self._tokens[key] = limiter
+        return limiter
 
 
 def part_of(terms: Terms, parts: int) -> Terms:
@@ -94,52 +123,3 @@ def _slower(rate: Rate | None, parts: int) -> Rate | None:
 
 def _fewer(number: int | None, parts: int) -> int | None:
     return None if number is None else max(1, number // parts)
-
-
-@implementer(IGuard)
-class Limiter:
-    """Keeps the limits of one place, for all tunnels that stand there one after the other.
-
-    :ivar judges: requests are counted.
-    """
-
-    __slots__ = ("_clock", "_gates", "allowance", "judges", "terms")
-
-    def __init__(self, terms: Terms, clock: IReactorTime) -> None:
-        self.terms = terms
-        self.allowance = Allowance(terms, nanoseconds(clock.seconds()))
-        self.judges = terms.rate is not None or terms.rate_per_address is not None
-        self._clock = clock
-        self._gates = self._gate(terms.bandwidth_in), self._gate(terms.bandwidth_out)
-
-    def _gate(self, bandwidth: int | None) -> Gate | None:
-        return None if bandwidth is None else Gate(bandwidth, self._clock.seconds, self._clock.callLater)
-
-    @property
-    def connections(self) -> int | None:
-        """How many visitors' connections, or requests, there may be at once; None: any number."""
-        return self.terms.connections
-
-    def route(self, route: IRoute) -> IRoute:
-        """The way to the upstream, paced if there is a bandwidth."""
-        return route if self._gates == (None, None) else PacedRoute(route, *self._gates)
-
-    def judge(self, asked: Asked, visitor: Visitor) -> Verdict:
-        """Whether one more request may come now."""
-        refusal = self._refusal(visitor)
-        if refusal is None:
-            return None
-        fields = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in refusal.fields)
-        return Denial(429, f"over-{refusal.limit}-rate", TEXTS[refusal.limit], fields)
-
-    def admits(self, visitor: Visitor) -> bool:
-        """Whether one more connection may come now."""
-        return self._refusal(visitor) is None
-
-    def state(self) -> dict[str, Any]:
-        """What is left and how many were refused, by limit: for people."""
-        now = nanoseconds(self._clock.seconds())
-        return {"left": self.allowance.left(now), "refused": dict(self.allowance.refused)}
-
-    def _refusal(self, visitor: Visitor) -> Refusal | None:
-        return self.allowance.judge(subscriber(visitor.host), nanoseconds(self._clock.seconds()))

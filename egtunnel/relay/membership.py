@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
@@ -12,14 +12,19 @@ from twisted.python.failure import Failure
 from egtunnel.access.logins import Logins
 from egtunnel.access.revocations import Revocations
 from egtunnel.errors import EgtunnelError, StoreError, StoreUnavailable
+from egtunnel.relay.admission import Door
 from egtunnel.relay.audit import Audit, AuditFile
 from egtunnel.relay.authentication import Authenticator
 from egtunnel.relay.holdings import holdings_of
+from egtunnel.relay.metering import Metering, Quotas
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.sharing import Sharing
 from egtunnel.store.batches import Batches
 from egtunnel.store.records import RefusalRecord, TokenRecord
 from egtunnel.store.store import Store
+
+if TYPE_CHECKING:
+    from egtunnel.store.rows import Rows
 
 __all__ = ["Membership", "Tell"]
 
@@ -36,6 +41,7 @@ class Membership:
     :ivar store: None: there is none.
     :ivar holdings: what the store reserves for owners.
     :ivar sharing: its shares.
+    :ivar quotas: of tokens.
     :ivar batches: what nobody waits for, for the store; None without one.
     :raises ConfigurationError: the audit log cannot be written.
     """
@@ -69,6 +75,8 @@ class Membership:
             ready=self._ready,
             tell=lambda what, share: tell(what, {"share": share}),
         )
+        self.quotas = Quotas(wall)
+        self._metering: Metering | None = None
         self.batches = Batches(self.store, reactor, wall) if self.store is not None else None
         self._file = AuditFile(settings.audit_log, reactor, say) if settings.audit_log is not None else None
         sinks: list[Callable[[RefusalRecord], None]] = [] if self.batches is None else [self.batches.refused]
@@ -92,8 +100,34 @@ class Membership:
                 self._opened
             )
 
+    def meter(self, door: Door | None) -> None:
+        """Count what passes through the sessions of this door, for the store."""
+        store, batches = self.store, self.batches
+        if store is None or batches is None or door is None:
+            return
+
+        def ask(month: str, tokens: list[str]) -> Deferred[dict[str, int]]:
+            def read(rows: Rows) -> dict[str, int]:
+                found = [rows.usage.of(token, month) for token in tokens]
+                return {record.token: record.received + record.sent for record in found}
+
+            return store.read(read)
+
+        self._metering = metering = Metering(
+            self._reactor,
+            self._wall,
+            self.quotas,
+            sessions=door.sessions.items,
+            passed=batches.passed,
+            ask=ask,
+        )
+        door.over = metering.over
+        metering.start()
+
     def close(self) -> Deferred[None]:
         """Write what was noted, and close the store."""
+        if self._metering is not None:
+            self._metering.stop()
         self._ended = True
         self._revocations.stop()
         self.holdings.stop()

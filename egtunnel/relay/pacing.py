@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,14 +19,20 @@ __all__ = ["PacedRoute"]
 
 @implementer(IRoute)
 class PacedRoute:
-    """``inward``: the gate of what visitors send, ``outward``: of what they get; None: not paced."""
+    """``inward``: the gate of what visitors send, ``outward``: of what they get; None: not paced.
 
-    __slots__ = ("_inward", "_outward", "_route")
+    ``over``: is called at the end of each connection.
+    """
 
-    def __init__(self, route: IRoute, inward: Gate | None, outward: Gate | None) -> None:
+    __slots__ = ("_inward", "_outward", "_over", "_route")
+
+    def __init__(
+        self, route: IRoute, inward: Gate | None, outward: Gate | None, over: Callable[[], None] | None = None
+    ) -> None:
         self._route = route
         self._inward = inward
         self._outward = outward
+        self._over = over
 
     @property
     def server(self) -> Any:
@@ -39,7 +46,9 @@ class PacedRoute:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """As of the route; the protocol has a transport that is paced."""
-        connecting: Deferred[Any] = self._route.connect(_Factory(protocolFactory, self._inward, self._outward))
+        connecting: Deferred[Any] = self._route.connect(
+            _Factory(protocolFactory, self._inward, self._outward, self._over)
+        )
         return connecting.addCallback(lambda paced: paced.protocol)
 
 
@@ -47,9 +56,12 @@ class PacedRoute:
 class _Factory:
     """Puts a paced end between the channel and each protocol."""
 
-    __slots__ = ("_factory", "_inward", "_outward")
+    __slots__ = ("_factory", "_inward", "_outward", "_over")
 
-    def __init__(self, factory: IProtocolFactory, inward: Gate | None, outward: Gate | None) -> None:
+    def __init__(
+        self, factory: IProtocolFactory, inward: Gate | None, outward: Gate | None, over: Callable[[], None] | None
+    ) -> None:
+        self._over = over
         self._factory = factory
         self._inward = inward
         self._outward = outward
@@ -57,7 +69,7 @@ class _Factory:
     def buildProtocol(self, addr: Any) -> Any:
         """None, if nobody wants it."""
         protocol = self._factory.buildProtocol(addr)
-        return None if protocol is None else _Paced(protocol, self._inward, self._outward)
+        return None if protocol is None else _Paced(protocol, self._inward, self._outward, self._over)
 
     def doStart(self) -> None:
         """As of the factory."""
@@ -72,9 +84,12 @@ class _Factory:
 class _Paced:
     """A protocol as its channel sees it: what comes is passed on, and paid for at the gate."""
 
-    __slots__ = ("_gate", "_inward", "_outward", "_transport", "factory", "protocol")
+    __slots__ = ("_gate", "_inward", "_outward", "_over", "_transport", "factory", "protocol")
 
-    def __init__(self, protocol: Any, inward: Gate | None, outward: Gate | None) -> None:
+    def __init__(
+        self, protocol: Any, inward: Gate | None, outward: Gate | None, over: Callable[[], None] | None
+    ) -> None:
+        self._over = over
         self.protocol = protocol
         self.factory: Any = None
         self._inward = inward
@@ -118,6 +133,9 @@ class _Paced:
             self._outward.gone(self._transport.reading)
         if self._inward is not None:
             self._inward.gone(self._transport.writing)
+        over, self._over = self._over, None
+        if over is not None:
+            over()
         self.protocol.connectionLost(reason)
 
 

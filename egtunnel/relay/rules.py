@@ -23,6 +23,7 @@ from egtunnel.access.webhook import webhook
 from egtunnel.errors import ConfigurationError
 from egtunnel.guard import AccessError, IGuard
 from egtunnel.relay.guards import Guards, Maker, Post
+from egtunnel.relay.limiter import IQuotas
 from egtunnel.relay.limiting import Limiting
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.sharing import Sharing
@@ -31,7 +32,13 @@ from egtunnel.sharing.private import private
 __all__ = ["rules"]
 
 
-def rules(reactor: Any, settings: RelaySettings, sharing: Sharing, wall: Callable[[], float] = time.time) -> Guards:
+def rules(
+    reactor: Any,
+    settings: RelaySettings,
+    sharing: Sharing,
+    quotas: IQuotas | None = None,
+    wall: Callable[[], float] = time.time,
+) -> Guards:
     """The table of a relay's rules, in the order in which they are asked: what is cheap and shows nothing first."""
     limits, run = settings.limits.access, in_threads(reactor)
     hashing = Hashing(run, limits)
@@ -51,7 +58,7 @@ def rules(reactor: Any, settings: RelaySettings, sharing: Sharing, wall: Callabl
             "oidc": _web("oidc", lambda value, post: oidc(value, post.name, logins)),
             "webhook": _web("webhook", lambda value, post: webhook(value, run, wall, settings.limits.webhook)),
         },
-        Limiting(reactor, settings.limits.tunnel, settings.workers),
+        Limiting(reactor, settings.limits.tunnel, settings.workers, quotas),
     )
 
 

@@ -80,7 +80,7 @@ class Relay(Root):
             changed,
             random_text=random_text,
             limits=limits.servers,
-            guards=rules(reactor, settings, self.membership.sharing),
+            guards=rules(reactor, settings, self.membership.sharing, self.membership.quotas),
         )
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
@@ -143,6 +143,7 @@ class Relay(Root):
         self.clients.open(tokens, self.membership.authenticator, self.membership.audit)
         self.clients.holdings = self.membership.holdings
         self.clients.sharing = self.membership.sharing
+        self.membership.meter(self.clients.door)
         self.entrance.start()
         self.api.open()
         self._expiry.start(self.settings.limits.expiry, now=False)

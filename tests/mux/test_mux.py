@@ -316,7 +316,7 @@ def test_consuming_more_than_came_is_our_own_fault_and_changes_no_budget() -> No
 def test_the_ids_of_a_session_end_some_day() -> None:
     """After two thousand million channels a session takes no more, and says so."""
     mux = a_mux(Role.CLIENT)
-    mux._next_id = 0xFFFFFFFF
+    mux.next_id = 0xFFFFFFFF
     assert mux.open(b"{}").id == 0xFFFFFFFF
     with pytest.raises(TooManyChannels, match="takes no new channels"):
         mux.open(b"{}")

@@ -97,7 +97,7 @@ class Worker(MultiService):
             self._room,
             reactor.seconds,
             limits.servers,
-            rules(reactor, settings, self.membership.sharing),
+            rules(reactor, settings, self.membership.sharing, self.membership.quotas),
         )
         self.clients.mirror = self.mirror
         self.clients.tell = self._tell
@@ -141,6 +141,7 @@ class Worker(MultiService):
             self.entrance.load()
             self.membership.open()
             self.clients.open(self._tokens(), self.membership.authenticator, self.membership.audit)
+            self.membership.meter(self.clients.door)
         except ConfigurationError as error:
             self._on_fatal(error)
             return
