@@ -134,7 +134,8 @@ LAYERS = (  # the first row that holds a module counts
     Layer("egtunnel.relay.proofs", frozenset({"egtunnel.errors", "egtunnel.store"})),
     Layer(
         "egtunnel.relay.token_options",
-        frozenset({"egtunnel.configuration", "egtunnel.errors", "egtunnel.ingress.front.networks", "egtunnel.store"}),
+        frozenset({"egtunnel.access.fetching", "egtunnel.configuration", "egtunnel.errors"})
+        | {"egtunnel.ingress.front.networks", "egtunnel.store"},
     ),
     Layer("egtunnel.relay.workers.supervisor", None),
     Layer("egtunnel.relay.workers.worker", None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,14 +25,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
+from egtunnel.access.destinations import Networks, Resolving, allowed
 from egtunnel.access.limits import AccessLimits
 from egtunnel.errors import EgtunnelError
 from egtunnel.guard import AccessError
-from egtunnel.interfaces import plain_address
 
 __all__ = ["FetchError", "FetchRefused", "Fetcher", "check_url"]
 
-Networks = Sequence[IPv4Network | IPv6Network]
 LONGEST_URL = 1_024
 OK = 200
 NO_ANSWER = "cannot be fetched"
@@ -167,7 +166,7 @@ class _Body:
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Ways to an address, checked below TLS: not a byte goes where it must not."""
+    """Ways to an address, checked below TLS: nothing is connected to where it must not."""
 
     def __init__(self, reactor: Any, networks: Networks, wait: float) -> None:
         self._reactor = reactor
@@ -177,7 +176,8 @@ class _Endpoints:
 
     def endpointForURI(self, uri: URI) -> Any:
         """The way to a URI."""
-        checked: Any = _Checked(HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._wait), self._networks)
+        resolving: Any = Resolving(self._reactor, self._networks)
+        checked: Any = _Checked(HostnameEndpoint(resolving, uri.host, uri.port, timeout=self._wait), self._networks)
         if uri.scheme == b"http":
             return checked
         if self._policy is None:
@@ -207,10 +207,7 @@ class _Gate:
 
     def buildProtocol(self, address: Any) -> Any:
         """By where the name led."""
-        host = ip_address(plain_address(str(address.host).partition("%")[0]))
-        if host.is_global or any(host in network for network in self._networks):
-            return self._factory.buildProtocol(address)
-        return None
+        return self._factory.buildProtocol(address) if allowed(str(address.host), self._networks) else None
 
     def doStart(self) -> None:
         """Begin."""

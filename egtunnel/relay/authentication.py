@@ -27,8 +27,8 @@ MEMORY = 10_000, 30.0
 LONGEST_TIMER = 86_400.0
 """Seconds: the time of day may be set meanwhile, so that we look at it once a day at least."""
 
-Look = Callable[[str], Deferred[TokenRecord]]
-"""Asks the store for a token as it was shown; fails with Refused."""
+Look = Callable[[str, str], Deferred[TokenRecord]]
+"""Asks for a token as it was shown, from an address; fails with Refused."""
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ class Authenticator:
         if self._look is None:
             found: Deferred[Grant] = fail(Refused("bad-token", "the relay does not know this token"))
         else:
-            found = self._look(token).addCallback(self._granted)
+            found = self._look(token, source).addCallback(self._granted)
         return found.addErrback(lambda reason: self._wrong(reason, source))
 
     def standing(self, token: str) -> Grant | None:

@@ -35,9 +35,18 @@ Maker = Callable[[Any, Post], IGuard]
 
 
 class Guards:
-    """The rules that this relay knows, by their names in ``Claim.access``, in the order in which they are asked."""
+    """The rules that this relay knows, by their names in ``Claim.access``, in the order in which they are asked.
 
-    def __init__(self, makers: Mapping[str, Maker] | None = None, limiting: Limiting | None = None) -> None:
+    :param first: is asked before all of them at every tunnel for HTTP; None: nobody is.
+    """
+
+    def __init__(
+        self,
+        makers: Mapping[str, Maker] | None = None,
+        limiting: Limiting | None = None,
+        first: IGuard | None = None,
+    ) -> None:
+        self._first = first
         self._makers = makers or {}
         self._limiting = limiting
 
@@ -67,6 +76,8 @@ class Guards:
             if name not in self._makers:
                 raise AccessError(f"this relay has no access rule {name[:80]!a}")
         rules = [make(wanted[name], post) for name, make in self._makers.items() if name in wanted]
+        if self._first is not None and post.kind == "http":
+            rules.insert(0, self._first)
         if limiter is not None and limiter.judges:
             rules.insert(0, limiter)
         return _All(rules) if len(rules) > 1 else next(iter(rules), None)

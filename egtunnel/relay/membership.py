@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from egtunnel.access.destinations import EVERYWHERE
+from egtunnel.access.external import ExternalCheck
+from egtunnel.access.fetching import Fetcher
 from egtunnel.access.logins import Logins
 from egtunnel.access.revocations import Revocations
-from egtunnel.errors import EgtunnelError, StoreError, StoreUnavailable
+from egtunnel.errors import EgtunnelError, Refused, StoreError, StoreUnavailable
 from egtunnel.relay.admission import Door
 from egtunnel.relay.audit import Audit, AuditFile
 from egtunnel.relay.authentication import Authenticator
@@ -82,13 +85,14 @@ class Membership:
         sinks: list[Callable[[RefusalRecord], None]] = [] if self.batches is None else [self.batches.refused]
         sinks.append(lambda record: tell("refused", {"rule": record.rule, "whom": record.whom, "what": record.what}))
         self.audit = Audit(wall, *sinks, *([] if self._file is None else [self._file.write]))
+        self._check = _check_of(settings, reactor, wall)
         self._logins = Logins(self._find, reactor.seconds, wall)
         self.authenticator = Authenticator(
             reactor,
             wall,
             settings.limits.attempts,
             note=self.audit.note,
-            look=None if self.store is None else self._look,
+            look=None if self.store is None and self._check is None else self._look,
         )
         self._revocations = Revocations(self._revoked_since, self._revoked, reactor, wall)
 
@@ -171,8 +175,28 @@ class Membership:
 
     # -- logins
 
-    def _look(self, token: str) -> Deferred[TokenRecord]:
-        return self._logins.login(token).addCallback(self._used)
+    def _look(self, token: str, address: str) -> Deferred[TokenRecord]:
+        check = self._check
+        if self.store is None:
+            return succeed(None).addCallback(lambda _: self._elsewhere(token, address))
+        found: Deferred[TokenRecord] = self._logins.login(token).addCallback(self._used)
+        return found if check is None else found.addErrback(self._unknown, token, address)
+
+    def _unknown(self, reason: Failure, token: str, address: str) -> Any:
+        """The store does not know it; perhaps somebody else does."""
+        error = reason.value
+        if isinstance(error, Refused) and error.reason == "bad-token":
+            return self._elsewhere(token, address)
+        return reason
+
+    def _elsewhere(self, token: str, address: str) -> Deferred[TokenRecord]:
+        if self._check is None:
+            raise Refused("bad-token", "the relay does not know this token")
+        asked = self._check.login(token, address)
+        return asked.addTimeout(self._wait, self._reactor, self._late_check)
+
+    def _late_check(self, result: object, seconds: float) -> Any:
+        raise Refused("check-away", f"the relay's login check did not answer within {seconds:g} s", retry=True)
 
     def _used(self, record: TokenRecord) -> TokenRecord:
         if self.batches is not None:
@@ -211,3 +235,11 @@ class Membership:
     def _revoked(self, token: str) -> None:
         self._logins.revoked(token)
         self.authenticator.revoked(token)
+
+
+def _check_of(settings: RelaySettings, reactor: Any, wall: Callable[[], float]) -> ExternalCheck | None:
+    """Whoever knows more tokens; the relay's owner said where, so it may be anywhere."""
+    if not settings.login_check:
+        return None
+    fetcher = Fetcher(reactor, settings.limits.access, EVERYWHERE)
+    return ExternalCheck(fetcher, settings.login_check, reactor.seconds, wall, settings.limits.check)

@@ -13,6 +13,7 @@ from egtunnel.access.basic import basic
 from egtunnel.access.certificates import visitor_ca
 from egtunnel.access.fetching import Fetcher
 from egtunnel.access.hashing import Hashing, in_threads
+from egtunnel.access.interstitial import Interstitial
 from egtunnel.access.jwt_tokens import jwt_tokens
 from egtunnel.access.key_sets import KeySets
 from egtunnel.access.keys import cookie_key
@@ -59,6 +60,7 @@ def rules(
             "webhook": _web("webhook", lambda value, post: webhook(value, run, wall, settings.limits.webhook)),
         },
         Limiting(reactor, settings.limits.tunnel, settings.workers, quotas),
+        Interstitial() if settings.interstitial else None,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from egtunnel.access.external import CheckLimits
 from egtunnel.access.limits import AccessLimits
 from egtunnel.access.oidc.limits import LoginLimits
 from egtunnel.access.webhook import WebhookLimits
@@ -50,6 +51,7 @@ class RelayLimits:
     admission: AdmissionLimits = attrs.field(factory=AdmissionLimits)
     api: ApiLimits = attrs.field(factory=ApiLimits)
     attempts: AttemptLimits = attrs.field(factory=AttemptLimits)
+    check: CheckLimits = attrs.field(factory=CheckLimits)
     claims: ClaimLimits = attrs.field(factory=ClaimLimits)
     front: FrontLimits = attrs.field(factory=FrontLimits)
     http: HTTPLimits = attrs.field(factory=HTTPLimits)
@@ -107,7 +109,8 @@ class RelaySettings:
     ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of
     ``token_file`` is good. ``resolver``: the name server for proofs. ``fetch_from``:
     networks from which keys of issuers may be fetched, besides public addresses.
-    ``audit_log``: a file, or ``-`` for standard output. ``api``: serve it.
+    ``audit_log``: a file, or ``-`` for standard output. ``api``: serve it. ``login_check``: an address that is asked
+    for tokens that nobody here knows; empty: nobody is. ``interstitial``: browsers see a page before the first one.
     """
 
     addresses: Addresses
@@ -128,6 +131,8 @@ class RelaySettings:
     fetch_from: tuple[IPv4Network | IPv6Network, ...] = ()
     audit_log: Path | str | None = None
     api: bool = True
+    login_check: str = ""
+    interstitial: bool = False
     limits: RelayLimits = attrs.field(factory=RelayLimits)
 
 

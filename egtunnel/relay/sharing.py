@@ -158,6 +158,8 @@ class Sharing:
         def create(rows: Rows) -> NewShare:
             rows.shares.prune(now - limits.kept)
             holder = owner or owner_of_admin(rows, now)
+            if rows.owners.find(holder) is None:  # of a login check, which the store does not know
+                rows.owners.create(OwnerRecord(holder, holder, now))
             if rows.shares.standing(holder, now) >= limits.of_owner:
                 raise Refused("too-many-shares", f"one owner may have {limits.of_owner} shares that stand")
             made = create_share(wish, holder, now)

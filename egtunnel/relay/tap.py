@@ -168,6 +168,7 @@ class Options(ConfiguredOptions):
     ]
 
     optFlags: ClassVar[list[list[Any]]] = [
+        ["interstitial", None, "show people with a browser a page before the first one of a tunnel"],
         ["no-api", None, "do not serve the REST API at /api/v1"],
         ["takeover", None, "take the place of the relay that runs with the same --state"],
     ]
@@ -211,6 +212,8 @@ class Options(ConfiguredOptions):
             fetch_from=tuple(network for given in self["fetch-from"] for network in given),
             audit_log=self["audit-log"],
             api=not self["no-api"],
+            login_check=self["login-check"] or "",
+            interstitial=bool(self["interstitial"]),
             limits=self._limits(),
         )
 

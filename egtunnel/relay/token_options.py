@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.python.usage import UsageError
 
+from egtunnel.access.fetching import check_url
 from egtunnel.configuration import folder, parameter
 from egtunnel.errors import ConfigurationError
 from egtunnel.ingress.front.networks import read_networks
@@ -49,6 +50,14 @@ def file_or_output(text: str) -> Path | str:
     return text if text == "-" else folder(text)
 
 
+def check_address(text: str) -> str:
+    """Reads an address for the login check: ``https``, or ``http`` to this machine."""
+    try:
+        return check_url("login-check", text)
+    except ConfigurationError as error:
+        raise ValueError(error.text.partition(": ")[2]) from None
+
+
 TOKEN_PARAMETERS: list[list[Any]] = [
     parameter("store", None, "database with tokens: sqlite, sqlite:///path or postgresql://..."),
     parameter(
@@ -56,6 +65,7 @@ TOKEN_PARAMETERS: list[list[Any]] = [
     ),
     parameter("resolver", None, "DNS server that is asked for proofs of custom hosts: ADDRESS[:PORT]", resolver),
     parameter("fetch-from", None, "network from which issuers' keys may be fetched, too", read_networks, repeated=True),
+    parameter("login-check", None, "address that is asked about tokens that the relay does not know", check_address),
     parameter("audit-log", None, "file for a JSON line a refusal, - for standard output", file_or_output),
 ]
 

@@ -10,7 +10,23 @@ import pytest
 
 from tests.integration.daemons import Client, Daemon, Relay, SecureRelay
 from tests.integration.papers import Papers
+from tests.integration.secrecy import LEAKS
 from tests.integration.upstreams import Nginx
+
+
+@pytest.fixture(autouse=True)
+def secrecy() -> Iterator[None]:
+    """Nothing that a daemon of this test, or of one before, has written holds a secret."""
+    yield
+    found, LEAKS[:] = list(LEAKS), []
+    assert not found, "secrets in logs:\n" + "\n".join(found)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def secrecy_of_the_last() -> Iterator[None]:
+    """The same for those that ended after the last test."""
+    yield
+    assert not LEAKS, "secrets in logs:\n" + "\n".join(LEAKS)
 
 
 @pytest.fixture

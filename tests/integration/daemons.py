@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.integration.secrecy import look_through
+
 __all__ = ["ROOT", "Client", "Daemon", "Relay", "SecureRelay", "free_port", "listening", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,7 @@ class Daemon:
         descriptors: tuple[int, ...] = (),
     ):
         self.lines: list[str] = []
+        self._folder, self._env, self._argv = folder, env or {}, argv
         self._news = threading.Condition()
         self.process = subprocess.Popen(
             [*(prefix or []), *argv],
@@ -147,6 +150,8 @@ class Daemon:
                 self.process.kill()
                 self.process.wait(5)
         self._reader.join(5)
+        if {"egrelay", "egclient", "egtunnel"} & set(self._argv):  # other programs of a test log what they like
+            look_through(self._argv[0], self.output, self._folder, self._env, links="share" not in self._argv)
 
     def memory(self) -> int:
         """Resident memory now, bytes."""

@@ -47,7 +47,7 @@ class Home:
         """Time of day."""
         return 1_000_000.0 + self.house.clock.seconds()
 
-    def _look(self, token: str) -> Deferred[TokenRecord]:
+    def _look(self, token: str, address: str) -> Deferred[TokenRecord]:
         answer: Deferred[TokenRecord] = Deferred()
         self.asked.append((token, answer))
         return answer

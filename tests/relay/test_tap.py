@@ -101,6 +101,7 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "tunnel-bandwidth-in": ("2k", lambda s: s.limits.tunnel.bandwidth_in == 2000),
         "tunnel-bandwidth-out": ("3M", lambda s: s.limits.tunnel.bandwidth_out == 3_000_000),
         "resolver": ("127.0.0.1:5353", lambda s: s.resolver == ("127.0.0.1", 5353)),
+        "login-check": ("https://a.example/check", lambda s: s.login_check == "https://a.example/check"),
         "audit-log": (str(tmp_path / "audit"), lambda s: s.audit_log == tmp_path / "audit"),
     }
     named = {row[0] for row in tap.Options.optParameters} - {"config"}
