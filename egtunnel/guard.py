@@ -111,8 +111,8 @@ class Asked:
     ``target`` is what is asked for, without the ``prefix`` by which the tunnel was found (empty on its own host);
     ``host`` the Host as it was written, ``scheme`` what the visitor speaks, ``fields`` the headers that came,
     ``upgrade`` what the visitor wants to switch to. ``share`` is the link, by its id, by which the request comes and
-    which allows it; empty: none. ``withheld`` are the headers (lower case) that do not go on; ``leash`` may hold the
-    exchange, from when it is let in until its end.
+    which allows it; empty: none. ``withheld`` are the headers (lower case) that do not go on; None: all do. ``leash``
+    may hold the exchange, from when it is let in until its end.
     """
 
     __slots__ = (
@@ -133,14 +133,13 @@ class Asked:
         self,
         method: bytes,
         target: bytes,
-        *,
         host: bytes = b"",
         fields: Fields | None = None,
         scheme: str = "http",
         prefix: bytes = b"",
         upgrade: bytes = b"",
         share: str = "",
-        read_body: Callable[[int], Deferred[bytes]] | None = None,
+        read_body: Callable[[Asked, int], Deferred[bytes]] | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -151,7 +150,7 @@ class Asked:
         self.upgrade = upgrade
         self.share = share
         self.leash: Leash | None = None
-        self.withheld: set[bytes] = set()
+        self.withheld: set[bytes] | None = None
         self._read_body = read_body
 
     @property
@@ -166,13 +165,15 @@ class Asked:
 
     def withhold(self, name: bytes) -> None:
         """Do not pass this header (lower case) on."""
+        if self.withheld is None:
+            self.withheld = set()
         self.withheld.add(name)
 
     def read_body(self, most: int) -> Deferred[bytes]:
         """The whole body, which goes on afterwards; fails with BodyTooLarge beyond ``most`` bytes. Once at a time."""
         if self._read_body is None:
             raise RuntimeError("this request's body cannot be read")
-        return self._read_body(most)
+        return self._read_body(self, most)
 
 
 Verdict = Denial | Answer | None

@@ -52,7 +52,7 @@ def test_anything_else_is_asked_for_a_key(fields: tuple[tuple[str, str], ...]) -
     denial = RULE.judge(request, WEB)
     assert isinstance(denial, Denial) and (denial.status, denial.word) == (401, "key-wanted")
     assert dict(denial.fields)[b"WWW-Authenticate"] == b"Bearer"
-    assert request.withheld == set()
+    assert not request.withheld
 
 
 def test_without_http_there_is_no_key() -> None:

@@ -36,7 +36,7 @@ def judged(asked_by: WebhookRule, *fields: tuple[bytes, bytes], body: bytes = BO
     """The verdict, and how often the body was read."""
     read: list[int] = []
 
-    def read_body(most: int) -> Deferred[bytes]:
+    def read_body(asked: Asked, most: int) -> Deferred[bytes]:
         read.append(most)
         return fail(BodyTooLarge()) if len(body) > most else succeed(body)
 

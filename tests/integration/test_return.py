@@ -133,7 +133,7 @@ def test_the_same_identity_takes_over_from_its_ghost(
         url = ghost.url()
         assert fetch(url).body == b"old"
         ghost.process.send_signal(signal.SIGSTOP)
-        shutil.copytree(relay.home / "state", tmp_path / "copy", ignore=shutil.ignore_patterns("handover"))
+        shutil.copytree(relay.home / "state", tmp_path / "copy", ignore=shutil.ignore_patterns("handover", "api.sock"))
         copied = ("--local", str(new.port), "--name", "me")
         successor = Client(relay, *copied, env={"XDG_STATE_HOME": str(tmp_path / "copy")})
         start(successor)

@@ -235,7 +235,7 @@ def test_a_passphrase_in_a_browser() -> None:
     path = place[1].decode().removeprefix(f"/share/{made.token}")
 
     def send(form: bytes) -> Any:
-        return desk.show(made, path, b"POST", read_body=lambda most: succeed(form))[0]
+        return desk.show(made, path, b"POST", read_body=lambda asked, most: succeed(form))[0]
 
     assert send(b"passphrase=wrong").body.count(b"That was not") == 1
     assert send(b"nonsense").status == 401

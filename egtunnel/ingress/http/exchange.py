@@ -13,24 +13,25 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from egtunnel.errors import EgtunnelError, LinkLost, UpstreamBroke, UpstreamSlow
-from egtunnel.guard import Answer, IGuard, Leash, RulesChanged
+from egtunnel.guard import Answer, RulesChanged
 from egtunnel.ingress.http.head import ResponseHead
 from egtunnel.ingress.http.headers import Fields, trailers_to_pass
 from egtunnel.ingress.http.held_body import HeldBody
+from egtunnel.ingress.http.judged import Judged
 from egtunnel.ingress.http.onward import Onward
 from egtunnel.ingress.http.refusals import Refusal, refusal_for
+from egtunnel.ingress.http.repeating import may_repeat
 from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.server_cookie import ServerCookie
 from egtunnel.ingress.http.site import Site
 from egtunnel.ingress.http.switching import may_switch, switch
-from egtunnel.ingress.http.trial import Trial
 from egtunnel.ingress.http.upstream import Upstream
 from egtunnel.interfaces import IRoute, ITunnel, Visitor
 
 __all__ = ["Exchange"]
 
 
-class Exchange:
+class Exchange(Judged):
     """From the head of a request to the end of its response; used once.
 
     The visitor's side calls ``start``, then ``body`` and ``end``, and ``cancel`` if the visitor goes; ``pause`` and
@@ -40,27 +41,16 @@ class Exchange:
     __slots__ = (
         "_cookie",
         "_dialing",
-        "_early",
         "_head",
-        "_held",
         "_idle",
-        "_onward",
         "_over",
         "_paused",
-        "_pool",
         "_repeated",
-        "_responder",
         "_reused",
         "_route",
-        "_sent",
-        "_site",
         "_started",
         "_timer",
         "_trailers",
-        "_trial",
-        "_upstream",
-        "_visitor",
-        "leash",
     )
 
     log = Logger()
@@ -68,24 +58,15 @@ class Exchange:
     def __init__(
         self, site: Site, tunnel: ITunnel, responder: IResponder, onward: Onward, cookie: ServerCookie | None = None
     ) -> None:
-        self._site = site
-        self._pool = site.pool(tunnel)
-        self._responder = responder
-        self._onward = onward
+        super().__init__(site, site.pool(tunnel), responder, onward)
         self._head = onward.head
         self._cookie = cookie
         self._route: IRoute | None = None
-        self._upstream: Upstream | None = None
         self._dialing: Deferred[Any] | None = None
         self._timer: IDelayedCall | None = None
-        self._visitor: Any = None
-        self._trial: Trial | None = None
-        self._held: HeldBody | None = None
-        self.leash: Leash | None = None
-        self._early: list[bytes] = []
         self._trailers: Fields = []
         self._idle: float | None = None
-        self._reused = self._repeated = self._sent = self._started = self._paused = self._over = False
+        self._reused = self._repeated = self._started = self._paused = self._over = False
 
     def start(self, visitor: Visitor) -> None:
         """Find a connection and send the head. The dialer is asked each time: it may refuse this visitor."""
@@ -167,36 +148,6 @@ class Exchange:
         self._paused = False
         if self._upstream is not None:
             self._upstream.resume()
-
-    # -- the tunnel's rules
-
-    def _judge(self, guard: IGuard) -> None:
-        self._trial = Trial(self._site, self, self._responder, self._onward, guard, self._early, self._held)
-        self._trial.begin(self._visitor, self._sent)
-
-    def passed(self, trial: Trial) -> None:
-        """The rules let the request go on, if they are still the same."""
-        self._trial = None
-        self._held = trial.held
-        if trial.leash is not None:
-            self.leash = trial.leash
-            self.leash.hold(self)
-        self._ask_again(trial.guard)
-        if trial.paused and self._upstream is not None and not self._upstream.full:
-            self._responder.resume_request()
-
-    def _ask_again(self, judged: IGuard | None) -> None:
-        """The rules may have changed while something was waited for."""
-        guard = self._pool.tunnel.guard
-        if guard is None or guard is judged:
-            self._find()
-        else:
-            self._judge(guard)
-
-    def refused(self, refusal: Refusal | Answer) -> None:
-        """The rules do not let the request go on."""
-        self._finished()
-        self._refuse(refusal)
 
     # -- dialing
 
@@ -355,13 +306,8 @@ class Exchange:
         return route is not None and route.elsewhere and self._may_repeat(route, self._upstream, LinkLost())
 
     def _may_repeat(self, route: IRoute, upstream: Upstream | None, error: BaseException) -> bool:
-        """Whether a request that does no harm twice goes again, once.
-
-        A kept connection may have been dying; and where there is another server, the one that was asked may be.
-        """
-        if self._repeated or upstream is None or not upstream.untouched or isinstance(error, UpstreamSlow):
-            return False
-        return self._head.idempotent and not self._head.has_body and (self._reused or route.elsewhere)
+        done = self._repeated or upstream is None or not upstream.untouched
+        return not done and may_repeat(self._head, error, self._reused or route.elsewhere)
 
     def _refuse(self, refusal: Refusal | Answer) -> None:
         self.log.info(

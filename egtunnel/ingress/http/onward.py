@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from egtunnel.guard import Asked
 from egtunnel.ingress.http.head import RequestHead
-from egtunnel.ingress.http.headers import Fields, Forwarding
+from egtunnel.ingress.http.headers import Fields, Forwarding, without
 from egtunnel.interfaces import ITunnel
 
 __all__ = ["Onward", "raw_bytes"]
@@ -41,20 +41,25 @@ class Onward:
         self.prefix = prefix
         self._share = share
 
-    def asked(self, read_body: Callable[[int], Deferred[bytes]]) -> Asked:
+    def asked(self, read_body: Callable[[Asked, int], Deferred[bytes]]) -> Asked:
         """The request as the tunnel's rules for visitors see it."""
         head = self.head
-        return Asked(
+        return Asked(  # by position: this is done for each request
             head.method,
             self.target,
-            host=head.host.value,
-            fields=head.raw,
-            scheme=self._forwarding.scheme,
-            prefix=self.prefix,
-            upgrade=head.upgrade,
-            share=self._share,
-            read_body=read_body,
+            head.host.value,
+            head.raw,
+            self._forwarding.scheme,
+            self.prefix,
+            head.upgrade,
+            self._share,
+            read_body,
         )
+
+    def withhold(self, asked: Asked) -> None:
+        """Leave out what was for the rules alone."""
+        if asked.withheld is not None:
+            self.head.fields = without(self.head.fields, asked.withheld)
 
     def http1(self) -> bytes:
         """The head as HTTP/1.1 (RFC 9112 section 3)."""

@@ -20,7 +20,7 @@ from egtunnel.ingress.http.responder import IResponder
 from egtunnel.ingress.http.site import Site
 from egtunnel.interfaces import Visitor
 
-__all__ = ["BODY_TOO_LARGE", "UNJUDGED", "Trial", "Tried"]
+__all__ = ["BODY_TOO_LARGE", "UNJUDGED", "Trial", "Tried", "asked_of"]
 
 UNJUDGED = Refusal(
     503, "access-unavailable", "Whether you may use this tunnel cannot be told at the moment.", retry=True
@@ -43,11 +43,20 @@ class Tried(Protocol):
         """What should have followed has failed."""
 
 
+def asked_of(guard: IGuard, asked: Asked, visitor: Visitor) -> Any:
+    """What a guard says; a Failure where it cannot: whatever is wrong with a rule, nobody comes in by it."""
+    try:
+        return guard.judge(asked, visitor)
+    except Exception:  # noqa: BLE001
+        return Failure()
+
+
 class Trial:
     """What becomes of one request; used once.
 
     :param early: what came of the body and has no place to go to yet; it stays the exchange's. ``held``: the whole
         body, if other rules have read it before. ``name``: whose rules they are, for the log (the tunnel's).
+        ``asked``: the request as the guard sees it, if it was asked already. ``ended``: the request is complete.
     :ivar guard: who was asked. ``held``: the body, where the guard wanted to read it. ``paused``: reading has been.
     """
 
@@ -81,6 +90,8 @@ class Trial:
         early: list[bytes],
         held: HeldBody | None = None,
         name: str = "",
+        asked: Asked | None = None,
+        ended: bool = False,
     ) -> None:
         self.guard = guard
         self._name = name or onward.tunnel.name
@@ -90,22 +101,22 @@ class Trial:
         self._responder = responder
         self._onward = onward
         self._early = early
-        self._asked: Asked = onward.asked(self._read_body)
+        self._asked: Asked = asked or onward.asked(self.read_body)
         self._deciding: Deferred[Any] | None = None
         self._reading: Deferred[bytes] | None = None
         self._timer: IDelayedCall | None = None
-        self._closed = self._ended = self.paused = False
+        self._ended = ended
+        self._closed = self.paused = False
 
     def begin(self, visitor: Visitor, ended: bool) -> None:
         """Ask the guard; ``ended``: the request is complete."""
         self._ended = ended
-        try:
-            verdict: Any = self.guard.judge(self._asked, visitor)
-        except Exception:  # noqa: BLE001  (whatever is wrong with a rule, nobody comes in by it)
-            self._failed(Failure())
-            return
-        if verdict is None and self.held is None:  # as nearly all are
-            self._go_on()
+        self.take(asked_of(self.guard, self._asked, visitor))
+
+    def take(self, verdict: Any) -> None:
+        """What the guard has said, or will say; a Failure where it could not."""
+        if isinstance(verdict, Failure):
+            self._failed(verdict)
             return
         if not isinstance(verdict, Deferred):
             self._decided(verdict)
@@ -156,7 +167,8 @@ class Trial:
             self._wait()
             reading.callback(self.held.complete())
 
-    def _read_body(self, most: int) -> Deferred[bytes]:
+    def read_body(self, asked: Asked, most: int) -> Deferred[bytes]:
+        """The whole body, for the guard."""
         head = self._onward.head
         if self.held is not None:
             return succeed(self.held.complete()) if self._ended else fail(RuntimeError("the body is being read"))
@@ -225,10 +237,7 @@ class Trial:
             self._tried.refused(Refusal(verdict.status, verdict.word, verdict.text, headers=verdict.fields))
 
     def _go_on(self) -> None:
-        withheld = self._asked.withheld
-        if withheld:
-            head = self._onward.head
-            head.fields = without(head.fields, withheld)
+        self._onward.withhold(self._asked)
         self._tried.passed(self)
 
     def _failed(self, reason: Failure) -> None:
