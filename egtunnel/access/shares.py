@@ -125,7 +125,7 @@ def make_service(value: object, tunnels: Iterable[str]) -> Service:
     """
     hosts = [tunnel.lower() for tunnel in tunnels]
     if isinstance(value, str):
-        value = {"name": value.strip("/"), "prefix": value} if value.startswith("/") else {"tunnel": value}
+        value = _spelled_out(value, hosts)
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
         raise ConfigurationError("a service is an object with name, tunnel and prefix")
     if unknown := [str(name)[:40] for name in value if name not in ("name", "tunnel", "prefix")]:
@@ -138,6 +138,16 @@ def make_service(value: object, tunnels: Iterable[str]) -> Service:
     if len(prefix) > LIMITS.prefix or not is_prefix(prefix):
         raise ConfigurationError(f"the service {name[:40]!a} has no usable path prefix, such as /mail")
     return Service(name[: LIMITS.name], tunnel, prefix)
+
+
+def _spelled_out(text: str, hosts: list[str]) -> dict[str, str]:
+    """``/mail`` is a path; ``app.example.com`` and ``app`` are tunnels, where there are such; ``mail`` is ``/mail``."""
+    if text.startswith("/"):
+        return {"name": text.strip("/"), "prefix": text}
+    named = [host for host in hosts if host.partition(".")[0] == text.lower()]
+    if text.lower() in hosts or "." in text:
+        return {"tunnel": text}
+    return {"tunnel": named[0]} if len(named) == 1 else {"name": text, "prefix": f"/{text}"}
 
 
 def permitted_methods(permissions: Iterable[str]) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -15,7 +16,7 @@ from egtunnel.client.calm import Calm
 from egtunnel.client.greeting import plain
 from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
-from egtunnel.client.sharing import Linking
+from egtunnel.client.sharing import Linking, ShareRequests
 from egtunnel.errors import HandshakeError, Refused
 from egtunnel.session.messages import Claimed, Message, Notice, RefusedMessage, Release, Shared, Unknown
 from egtunnel.session.session import Session
@@ -62,6 +63,7 @@ class Enrolment:
         self.offering = offering
         self.urls: dict[int, str] = {}
         self.linking: Linking | None = None
+        self._shares = ShareRequests()
         self._clock = clock
         self._say = say
         self._on_claimed = on_claimed
@@ -106,9 +108,14 @@ class Enrolment:
                 self._ask(self._session, number)
         return found
 
+    def create_share(self, tunnels: list[int], terms: dict[str, Any]) -> Deferred[Shared]:
+        """A link to these tunnels, by our numbers; fails as ``ShareRequests.ask`` says."""
+        return self._shares.ask(self._session, tunnels, terms)
+
     def end(self) -> None:
         """The session is over."""
         self._session = None
+        self._shares.lost()
         calls, self._calls = self._calls, {}
         for call in calls.values():
             if call.active():
@@ -170,8 +177,7 @@ class Enrolment:
         if session is None:
             return
         if message.share is not None:
-            if self.linking is not None:
-                session.close(self.linking.refused(attrs.evolve(message, text=text)))
+            self._shares.refused(attrs.evolve(message, text=text))
         elif number is None:
             session.close(refusal)  # the login itself was withdrawn
         elif number in self.offering and self.offering.refused(number):
@@ -209,15 +215,14 @@ class Enrolment:
         if self._waiting or 0 not in self._calls:
             return
         self._cancel(0)
-        share = None if self.linking is None else self.linking.request(list(self.urls))
-        if share is not None and self._session is not None:
-            self._session.send(share)
+        session = self._session
+        if self.linking is not None and session is not None and self.urls:
+            self.linking.begin(lambda terms: self.create_share(list(self.urls), terms), session.close)
         if not self._news and self._session is not None:
             self._say("connected again")
 
     def _shared(self, message: Shared) -> None:
-        if self.linking is not None:
-            self.linking.shared(attrs.evolve(message, link=plain(message.link)))
+        self._shares.shared(attrs.evolve(message, link=plain(message.link)))
 
     def _late(self) -> None:
         if self._session is not None:

@@ -34,7 +34,7 @@ from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visitors import Visitors
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.mux.budget import Budget
-from egtunnel.session.messages import Hello
+from egtunnel.session.messages import Hello, Shared
 from egtunnel.session.session import Session, SessionLimits
 from egtunnel.session.websocket import LinkLimits
 
@@ -158,6 +158,29 @@ class Client(Service):
             except OSError as error:
                 self.log.warn("cannot keep state in {state}: {error}", state=str(self._state), error=error.strerror)
         return found
+
+    def create_share(
+        self,
+        *urls: str,
+        services: Sequence[Any] = (),
+        permissions: Sequence[str] = ("read",),
+        expires_in: str = "7d",
+        **more: Any,
+    ) -> Deferred[Shared]:
+        """A link that lets in who has it; what it gives has ``link``, ``id`` and ``expires``.
+
+        :param urls: public URLs of tunnels of this client; none: all that it has.
+        :param services: path prefixes, or objects of ``name``, ``tunnel`` (host) and ``prefix``; none: everything.
+        :param permissions: ``read``, ``write``, or methods.
+        :param expires_in: as ``7d``, or ``never``.
+        :param more: ``uses``, ``passphrase``, ``note``.
+
+        Fails with Refused, or with LinkLost while there is no relay. The store of the relay keeps the share.
+        """
+        known = self.enrolment.urls
+        numbers = [number for number, url in known.items() if not urls or url in urls]
+        terms = {"services": list(services), "permissions": list(permissions), "expires_in": expires_in, **more}
+        return self.enrolment.create_share(numbers, terms)
 
     # -- the service
 

@@ -109,6 +109,14 @@ def test_a_service_is_read(given: object, service: Service) -> None:
     assert make_service(service.to_json(), [HOST]) == service
 
 
+def test_a_word_is_a_tunnel_or_a_path() -> None:
+    """A tunnel by its first label, where one has it; else what lies below that path."""
+    assert make_service("ann", [HOST]) == Service(HOST, HOST, "/")
+    assert make_service("gmail", [HOST]) == Service("gmail", HOST, "/gmail")
+    with pytest.raises(ConfigurationError):
+        make_service("gmail", [HOST, "bob.example.com"])
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -239,3 +239,47 @@ def test_a_token_that_may_share_nothing_and_a_relay_without_a_store(tmp_path: Pa
             sharing.assert_calm()
             relay.stop()
         store.close()
+
+
+EMBEDDING = """
+import sys
+from pathlib import Path
+from twisted.internet import reactor
+from egtunnel.client.offers import Offer
+from egtunnel.client.relay_address import parse_relay
+from egtunnel.client.service import Client
+from egtunnel.client.targets import parse_target
+
+relay, local, token = sys.argv[1:]
+
+def share(offer, url):
+    made = client.create_share(url, services=["gmail", "files"], permissions=["read"], expires_in="7d")
+    made.addCallbacks(lambda shared: print(shared.link, flush=True), lambda reason: print(reason.value, flush=True))
+
+offer = Offer(parse_target(local), name="app", access='{"private": true}')
+client = Client(reactor, parse_relay(relay), Path(token).read_text().strip, [offer], on_claimed=share)
+client.startService()
+reactor.addSystemEventTrigger("before", "shutdown", client.stopService)
+reactor.run()
+"""
+
+
+def test_a_program_that_embeds_a_client_shares_by_a_call(tmp_path: Path, start: Start) -> None:
+    """As a desktop application does, which serves something itself and makes links to parts of it."""
+    relay = Relay(tmp_path, "--store", "sqlite")
+    start(relay)
+    relay.ready()
+    with Upstream(serve) as upstream:
+        house = House(tmp_path, relay, start, None, upstream)
+        token = str(state_folder(tmp_path) / "token")
+        words = ["-c", EMBEDDING, f"ws://localhost:{relay.port}", str(upstream.port), token]
+        program = Daemon([sys.executable, *words], tmp_path, environment(tmp_path / "state"))
+        start(program)
+        link = house.link(program)
+        assert house.curl(f"{link}gmail/1") == (200, "<title>GET /gmail/1</title>")
+        assert house.curl(f"{link}files/")[0] == 200
+        assert house.curl(f"{link}gmail/1", "-X", "DELETE")[0] == 403
+        assert house.curl(f"{link}photos/")[0] == 404
+        (row,) = json.loads(house.command("share", "list", "--json"))
+        assert [service["name"] for service in row["services"]] == ["gmail", "files"]
+        assert program.stop(signal.SIGINT) in (0, 130, -2)
