@@ -20,7 +20,7 @@ from egtunnel.interfaces import ITunnel, Visitor, subscriber
 from egtunnel.sharing.book import Book, Entry
 from egtunnel.sharing.making import LINK
 from egtunnel.sharing.private import ENTRY, Keys, Private, ticket
-from egtunnel.sharing.verdicts import OVER, TOO_MANY, UNKNOWN, WANTED, WRONG, denial_of, form, listing, move
+from egtunnel.sharing.verdicts import GUESSING, OVER, TOO_MANY, UNKNOWN, WANTED, WRONG, denial_of, form, listing, move
 
 __all__ = ["Links", "Way"]
 
@@ -53,6 +53,7 @@ class Links:
         self.seconds = seconds
         self.find = find
         self.url = url
+        self.unknown = Wrong(book.limits.unknown, book.limits.wrong_window)
         self.wrong = Wrong(book.limits.wrong, book.limits.wrong_window)
 
     def way(self) -> Way:
@@ -84,6 +85,9 @@ class Way:
         self._base, path, query = found[1], found[3], found[4]
         if not path:
             return Answer(308, ((b"Location", self._base + b"/" + query),), word="share")
+        links = self._links
+        if links.unknown.wait(subscriber(visitor.host), links.seconds()):
+            return GUESSING  # each of them costs the store a look-up
         return self._book.by_link(found[2].decode("ascii")).addCallback(self._found, path, query)
 
     def admits(self, visitor: Visitor) -> bool:
@@ -92,6 +96,7 @@ class Way:
 
     def _found(self, entry: Entry | None, path: bytes, query: bytes) -> Any:
         if entry is None:
+            self._links.unknown.note(subscriber(self._visitor.host), self._links.seconds())
             return UNKNOWN
         if entry.share.ended(self._book.wall()):
             return OVER

@@ -8,12 +8,13 @@ from urllib.parse import quote
 from egtunnel.access.shares import Share
 from egtunnel.guard import Answer, Denial
 
-__all__ = ["OVER", "PRIVATE", "TOO_MANY", "UNKNOWN", "denial_of", "form", "listing", "move"]
+__all__ = ["GUESSING", "OVER", "PRIVATE", "TOO_MANY", "UNKNOWN", "denial_of", "form", "listing", "move"]
 
 UNKNOWN = Denial(404, "unknown-share", "There is no such share: the link may be incomplete.")
 OVER = Denial(410, "share-over", "This share is over: ask whoever sent you the link for a new one.")
 PRIVATE = Denial(403, "private-tunnel", "This tunnel is private: open it by a link that was shared with you.")
 TOO_MANY = Denial(429, "too-many-attempts", "Too many wrong passphrases; try again later.", ((b"Retry-After", b"60"),))
+GUESSING = Denial(429, "too-many-attempts", "Too many wrong links; try again later.", ((b"Retry-After", b"60"),))
 WANTED = Denial(
     401,
     "passphrase-wanted",

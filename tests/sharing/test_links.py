@@ -96,6 +96,18 @@ def test_what_is_no_link_of_ours() -> None:
     assert desk.show("x" * 32)[0] == Denial(404, "unknown-share", "There is no such share: the link may be incomplete.")
 
 
+def test_who_guesses_links_has_to_wait() -> None:
+    """The store is not asked any more; after a while it may try again."""
+    desk = Desk(SharingLimits(unknown=3, wrong_window=60))
+    made = desk.shelf.add()
+    words = [desk.show(f"{'x' * 31}{number}")[0].word for number in range(5)]
+    assert words == ["unknown-share"] * 3 + ["too-many-attempts"] * 2
+    assert desk.shelf.asked == 3
+    assert desk.show(made)[0].status == 429
+    desk.shelf.clock.advance(60)
+    assert desk.show(made)[0] is None
+
+
 def test_a_link_without_a_slash_is_completed() -> None:
     """So that relative addresses of the page lie below it."""
     desk = Desk()
