@@ -151,6 +151,7 @@ class Relay(Root):
 
     def stopService(self) -> Deferred[Any]:
         """Close the ports, let visitors finish within the grace, tell every client, and write down who owns what."""
+        self.api.close()  # who listens to events would be waited for
         closing = self._departure.close_ports()
         self._handover.close()
         drained = self._departure.stop(self.settings.limits.grace if self.door is not None else 0.0)
@@ -163,7 +164,6 @@ class Relay(Root):
             self._expiry.stop()
         self.clients.close(ShuttingDown("the relay is shutting down"))
         self._room.close()
-        self.api.close()
         self.entrance.stop()
         self._ledger.close()
         self._state.release()

@@ -69,7 +69,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, start: Start) -> None:
         "run",
         f"http://localhost:{api.relay.port}/api/v1/openapi.json",
         *("-H", f"Authorization: Bearer {api.token}"),
-        *("--exclude-path", "/events", "--max-examples", "25", "--seed", "1", "--request-timeout", "30"),
+        *("--exclude-path", "/events", "--max-examples", "12", "--seed", "1", "--request-timeout", "30"),
         # what a document cannot say (a share of one tunnel may name paths alone) is a 422
         *("--exclude-checks", "positive_data_acceptance"),
     ]

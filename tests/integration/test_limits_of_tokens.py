@@ -32,11 +32,10 @@ def test_rate_and_quota_of_a_token(tmp_path: Path, start: Start, nginx: Nginx, w
         client = Client(relay, "--local", str(nginx.port), "--name", name, "--state", str(state), env=variables)
         start(client)
         client.url()
-    names = ("one", "two") * 6
+    names = ("one", "two") * 10
     statuses = [get(relay.port, relay.host(name), "/hello").status for name in names]
-    assert 1 <= statuses.count(200) <= 2 * int(workers) and set(statuses) == {200, 429}
-    refused = get(relay.port, relay.host("one"), "/hello")
-    assert refused.status == 429
+    # each worker lets its part through, and visitors come to either
+    assert 1 <= statuses.count(200) <= int(workers) and set(statuses) == {200, 429}
     assert [get(relay.port, relay.host("free"), "/hello").status for _ in range(5)] == [200] * 5
     with until("what passed to be in the store") as deadline:
         while time.monotonic() < deadline:
