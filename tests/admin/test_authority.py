@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,11 @@ def test_wrong_tokens_of_an_address_are_counted() -> None:
     assert status(authority, authorization=right, x_forwarded_for="192.0.2.2") == 200
     clock.advance(WINDOW)
     assert status(authority, authorization=right, x_forwarded_for="192.0.2.1") == 200
+
+
+def test_tokens_are_compared_in_constant_time() -> None:
+    """By construction: hashes of one length, by compare_digest, whatever was shown."""
+    tree = ast.parse(inspect.getsource(Authority))
+    calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert [call for call in calls if call.startswith("compare_digest(sha256(shown")]
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Compare) and "_digest" in ast.unparse(node)]
