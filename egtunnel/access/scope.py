@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -22,10 +23,11 @@ _PATTERN = re.compile(r"[a-z0-9*.-]+", re.ASCII)
 
 @attrs.frozen
 class ScopeLimits:
-    """``entries``: patterns or ranges in one list. ``length``: characters of a pattern."""
+    """``entries``: patterns or ranges in one list. ``length``: characters of a pattern. ``access``: of all rules."""
 
     entries: int = 100
     length: int = 253
+    access: int = 16_384
 
 
 LIMITS = ScopeLimits()
@@ -62,6 +64,7 @@ class Scope:
     ``names``: patterns of public names, ``*`` for any characters; ``hosts``: the same of custom hosts. ``tunnels``: of
     all clients with this token together. ``private``: may have tunnels that not everybody may visit. ``sharing``: may
     serve a name together with other clients. ``limits``: of all its tunnels together (``LIMITS_OF_TOKEN``).
+    ``access``: rules for the visitors of all its tunnels, in place of what its clients say of the same rules.
     """
 
     kinds: frozenset[str] | None = None
@@ -73,6 +76,7 @@ class Scope:
     private: bool = True
     sharing: bool = True
     limits: Mapping[str, Any] = attrs.field(factory=dict)
+    access: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def check_claim(
         self,
@@ -219,6 +223,15 @@ def _limits(name: str, value: object) -> dict[str, Any]:
     return dict(value)
 
 
+def _rules(name: str, value: object) -> dict[str, Any]:
+    """Whether this relay knows them is seen at the first claim."""
+    if not isinstance(value, Mapping) or not all(isinstance(rule, str) for rule in value):
+        raise ConfigurationError(f"{name!r} of a scope is an object of rules for visitors")
+    if len(json.dumps(dict(value))) > LIMITS.access:
+        raise ConfigurationError(f"{name!r} of a scope is more than {LIMITS.access} characters of JSON")
+    return dict(value)
+
+
 def _at_least_one(value: object) -> int:
     if type(value) is not int or not 1 <= value < 2**53:
         raise ValueError
@@ -245,4 +258,5 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "private": _yes_or_no,
     "sharing": _yes_or_no,
     "limits": _limits,
+    "access": _rules,
 }

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egtunnel.access.scope import Scope
@@ -75,6 +76,9 @@ def add_to(commands: Any) -> None:
     create.add_argument(
         "--no-private", action="store_true", help="may have no private tunnels, and share nothing by link"
     )
+    create.add_argument(
+        "--access", type=Path, metavar="FILE", help="JSON of rules for visitors that all its tunnels have (none)"
+    )
     create.add_argument("--no-sharing", action="store_true", help="may not serve a name together with other clients")
     every = add_command(kinds, "list", _list, "list the tokens")
     every.add_argument("--owner", metavar="NAME", help="of this owner only")
@@ -142,6 +146,8 @@ def _scope(given: argparse.Namespace) -> Scope:
         value["tunnels"] = given.tunnels
     if limits := _limits(given):
         value["limits"] = limits
+    if given.access is not None:
+        value["access"] = _rules(given.access)
     if given.no_private:
         value["private"] = False
     if given.no_sharing:
@@ -150,6 +156,13 @@ def _scope(given: argparse.Namespace) -> Scope:
         return Scope.from_json(value)
     except ConfigurationError as error:
         raise Misread(error.text) from None
+
+
+def _rules(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Misread(f"--access {file}: {getattr(error, 'strerror', None) or 'it is not JSON'}") from None
 
 
 def _limits(given: argparse.Namespace) -> dict[str, Any]:

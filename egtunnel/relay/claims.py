@@ -300,11 +300,13 @@ class Claims:
         if TOKEN_RULE in claim.access:
             raise Refused("bad-access", f"{TOKEN_RULE}: it is not yours to say")
         access = dict(claim.access)
+        if self._scope is not None:
+            access.update(self._scope.access)
         if self._scope is not None and self._scope.limits:
             access[TOKEN_RULE] = {"token": self._owner.token, **self._scope.limits}
         if "private" not in access:
             return access
-        if claim.access["private"] is not True:
+        if access["private"] is not True:
             raise Refused("bad-access", "private: it must be true")
         return {**access, "private": {"owner": self.title.holder}}
 

@@ -159,3 +159,19 @@ def test_a_database_that_is_away_is_one_line(run: Run) -> None:
     """Without the password."""
     said = run("list", "--store", "postgresql://egtunnel:hunter2@127.0.0.1:9/tokens")
     assert said.status == FAILED and said.err.count("\n") == 1 and "hunter2" not in said.err
+
+
+def test_limits_and_rules_of_a_token(run: Run, tmp_path: Path) -> None:
+    """They stand in its scope; what cannot be is said at once."""
+    file = tmp_path / "rules.json"
+    file.write_text('{"allow": ["10.0.0.0/8"]}')
+    options = ("--rate", "100/s", "--max-connections", "50", "--quota", "10G", "--access", str(file), "--no-private")
+    assert run("create", "laptop", *options).status == DONE
+    (row,) = listed(run)
+    limits = {"rate": "100/s", "connections": 50, "quota": "10G"}
+    assert row["scope"] == {"limits": limits, "access": {"allow": ["10.0.0.0/8"]}, "private": False}
+    for wrong in (("--rate", "fast"), ("--quota", "much"), ("--max-connections", "0"), ("--access", "/nowhere")):
+        assert run("create", "other", *wrong).status == USAGE
+    file.write_text("no JSON")
+    assert run("create", "other", "--access", str(file)).status == USAGE
+    assert len(listed(run)) == 1
