@@ -116,6 +116,7 @@ class ITunnel(Interface):
     protocol: str = Attribute("What the upstream speaks: ``http/1.1`` or ``h2c``.")
     policy: HeaderPolicy | None = Attribute("What is done to the headers and paths of requests; None: nothing.")
     sticky: str = Attribute("What keeps a visitor at one of several servers: ``address``, ``cookie``, empty: nothing.")
+    dedicated: bool = Attribute("A connection to the upstream is for one request alone, whose visitor it knows.")
     guard: Any = Attribute("An ``egtunnel.guard.IGuard``, asked before the dialer; None: everybody may come in.")
 
     connections: int | None = Attribute("Visitors' connections, or requests, at once; None: any number.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import attrs
 
 from egtunnel.client.targets import Target
+from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.interfaces import Dialer
 from egtunnel.policy import HeaderPolicy
 from egtunnel.session.messages import Claim
 
@@ -22,7 +25,8 @@ class Offer:
     name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
     ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
     targets. ``share``: other clients may serve the place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor
-    at one of them. ``access``: rules for visitors, as JSON text; empty: none.
+    at one of them. ``access``: rules for visitors, as JSON text; empty: none. ``announce``: the PROXY protocol that
+    tells the service who its visitor is, ``v1`` or ``v2``; empty: none.
     """
 
     target: Target
@@ -36,6 +40,7 @@ class Offer:
     share: bool = False
     sticky: str = ""
     access: str = attrs.field(default="", repr=False)
+    announce: str = ""
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
@@ -55,7 +60,12 @@ class Offer:
             share=self.share,
             sticky=self.sticky,
             access=json.loads(self.access) if self.access else {},
+            dedicated=self.kind == "http" and bool(self.announce),
         )
+
+    def dialer(self, reactor: Any, limits: UpstreamLimits) -> Dialer:
+        """How to reach its service; raises ``ConfigurationError`` where that cannot work."""
+        return self.target.dialer(reactor, self.trust, limits, self.announce)
 
     @property
     def identity(self) -> str:

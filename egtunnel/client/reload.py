@@ -7,19 +7,15 @@ from typing import Protocol, Self
 
 from twisted.python.usage import UsageError
 
-from egtunnel.client.access_options import ACCESS_PARAMETERS
-from egtunnel.client.header_options import HEADER_PARAMETERS
 from egtunnel.client.offering import Difference
 from egtunnel.client.offers import Offer
+from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS
 from egtunnel.configuration import needs_restart
 from egtunnel.errors import ConfigurationError
 
 __all__ = ["LIVE", "Reload"]
 
-LIVE = frozenset(
-    {"local", "name", "host", "tcp", "host-header", "local-ca", "local-insecure", "share-name", "sticky", "private"}
-    | {str(row[0]) for row in (*HEADER_PARAMETERS, *ACCESS_PARAMETERS)}
-)
+LIVE = frozenset(str(row[0]) for row in (*TUNNEL_PARAMETERS, *TUNNEL_FLAGS))
 """Options that are applied while the client runs: those of a tunnel."""
 ITSELF = frozenset({"config"})
 """Can only be on the command line, which stays."""

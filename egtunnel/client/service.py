@@ -123,7 +123,7 @@ class Client(Service):
         self._random = random
         self._roads = [road(reactor, relay, relay_tls, limits.dial, source) for source in sources or ("",)]
         self._doubts = relay_tls.doubts()
-        self._offering = Offering(offers, lambda offer: offer.target.dialer(reactor, offer.trust, limits.dial))
+        self._offering = Offering(offers, lambda offer: offer.dialer(reactor, limits.dial))
         self.enrolment = Enrolment(
             self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )

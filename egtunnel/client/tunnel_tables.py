@@ -11,9 +11,10 @@ from twisted.python.usage import UsageError
 from egtunnel.client.access_options import ACCESS_PARAMETERS, WEB_ONLY, read_access
 from egtunnel.client.header_options import HEADER_PARAMETERS, read_policy
 from egtunnel.client.offers import Offer
-from egtunnel.client.targets import parse_target
+from egtunnel.client.proxy_header import VERSIONS
+from egtunnel.client.targets import Target, parse_target
 from egtunnel.client.upstream_tls import TlsTrust
-from egtunnel.configuration import folder, parameter, whole_number
+from egtunnel.configuration import folder, one_of, parameter, whole_number
 from egtunnel.errors import ConfigurationError
 
 __all__ = ["TUNNEL_FLAGS", "TUNNEL_PARAMETERS", "read_offer"]
@@ -34,13 +35,14 @@ def _sticky(text: str) -> str:
 
 
 TUNNEL_PARAMETERS: list[list[Any]] = [
-    parameter("local", None, "the service to share: 8080, host:8080, http(s):// or h2c://host:port, unix:/path..."),
+    parameter("local", None, "the service to share: 8080, host:8080, http(s)://host:port, unix:/path, file:/folder..."),
     parameter("name", None, "the public name wanted below the relay's domain", _word),
     parameter("host", None, "a public host name of your own", _word),
     parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
     parameter("sticky", None, "with --share-name, what keeps a visitor at one client: address or cookie", _sticky),
     parameter("host-header", None, "what to rewrite the Host of requests to", _word),
     *HEADER_PARAMETERS,
+    parameter("proxy-protocol", None, "tell the service who its visitor is: v1 or v2", one_of(*VERSIONS)),
     parameter("local-ca", None, "PEM file of the authority to believe for an https:// target", folder),
     *ACCESS_PARAMETERS,
 ]
@@ -48,6 +50,7 @@ TUNNEL_FLAGS: list[list[Any]] = [
     ["private", None, "only who has a link of a share may visit (egtunnel share makes them)"],
     ["share-name", None, "other clients may serve the same name, host or port, too"],
     ["local-insecure", None, "believe any certificate of an https:// target"],
+    ["listing", None, "of a file:/folder, show also what is in folders without an index page"],
 ]
 _FLAGS = tuple(row[0] for row in TUNNEL_FLAGS)
 
@@ -97,7 +100,8 @@ def _text(key: str, value: Any, place: str) -> Any:
 def _offer(values: Mapping[str, Any]) -> Offer:
     share = _share(values)
     trust = TlsTrust(authority=str(values["local-ca"] or ""), verify=not values["local-insecure"])
-    target = parse_target(values["local"])
+    target = parse_target(values["local"], values["listing"])
+    share["announce"] = _announce(values, target)
     if values["tcp"] is not None:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
@@ -118,6 +122,12 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         access=read_access(values),
         **share,
     )
+
+
+def _announce(values: Mapping[str, Any], target: Target) -> str:
+    if values["proxy-protocol"] and target.folder:
+        raise ConfigurationError("--proxy-protocol is for services: the files of a folder need not know their visitor")
+    return values["proxy-protocol"] or ""
 
 
 def _share(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,12 +41,12 @@ class TlsTrust:
     verify: bool = True
 
 
-def over_tls(endpoint: IStreamClientEndpoint, host: str, trust: TlsTrust) -> IStreamClientEndpoint:
-    """``endpoint`` with TLS and a certificate for ``host``; raises ``ConfigurationError`` for a bad CA file."""
+def over_tls(host: str, trust: TlsTrust) -> Callable[[IStreamClientEndpoint], IStreamClientEndpoint]:
+    """Makes of an endpoint one with TLS to ``host``; raises ``ConfigurationError`` for a bad CA file."""
     creator: IOpenSSLClientConnectionCreator = Unverified(host)
     if trust.verify:
         creator = Verified(host, refused, roots=authorities(trust.authority) if trust.authority else None)
-    return TlsEndpoint(endpoint, creator, refused)
+    return lambda endpoint: TlsEndpoint(endpoint, creator, refused)
 
 
 def refused(fault: Fault) -> EgtunnelError:

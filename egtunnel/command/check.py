@@ -60,7 +60,7 @@ async def _steps(options: Any, reactor: Any, tell: Tell) -> None:
     for offer in options.offers:
         what = f"service {offer.target.text}"
         try:
-            dialer = offer.target.dialer(reactor, offer.trust, UpstreamLimits())
+            dialer = offer.dialer(reactor, UpstreamLimits())
             await _opened(dialer)
             tell(what, True, "answers")
         except EgtunnelError as error:

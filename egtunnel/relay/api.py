@@ -48,6 +48,7 @@ class _ApiTunnel:
 
     kind, name, host_header, scheme = "http", "api", "", "http"
     protocol, policy, sticky, guard, connections = "http/1.1", None, "", None, None
+    dedicated = False
 
     def __init__(self, reactor: Any, folder: Path) -> None:
         self._reactor = reactor

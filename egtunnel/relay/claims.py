@@ -331,7 +331,12 @@ def manner_of(claim: Claim) -> Manner:
     if claim.sticky not in STICKY[claim.kind] or (claim.sticky and not claim.share):
         raise Refused("bad-policy", f"visitors cannot be kept at one server by {claim.sticky[:80]!a} here")
     return Manner(
-        canonical_header(claim.host_header), spoken(claim.protocol), policy_of(claim), claim.share, claim.sticky
+        canonical_header(claim.host_header),
+        spoken(claim.protocol),
+        policy_of(claim),
+        claim.share,
+        claim.sticky,
+        dedicated=claim.dedicated and claim.kind == "http",
     )
 
 

@@ -31,7 +31,7 @@ class Manner:
     """How a tunnel treats what goes through it; all who share one have to agree.
 
     ``share``: others of the same token may serve it, too. ``sticky`` as in ``ITunnel``. ``access``: rules for visitors,
-    as ``Guards`` has them.
+    as ``Guards`` has them. ``dedicated`` as in ``ITunnel``.
     """
 
     host_header: str = ""
@@ -40,6 +40,7 @@ class Manner:
     share: bool = False
     sticky: str = ""
     access: str = attrs.field(default="", repr=False)
+    dedicated: bool = False
 
 
 @implementer(ITunnel)
@@ -59,12 +60,14 @@ class Tunnel:
     protocol: str = "http/1.1"
     policy: HeaderPolicy | None = None
     sticky: str = ""
+    dedicated: bool = False
 
     def behave(self, manner: Manner) -> None:
         """Treat visitors like this from now on."""
         self.manner = manner
         self.host_header, self.protocol = manner.host_header, manner.protocol
         self.policy, self.sticky = manner.policy, manner.sticky
+        self.dedicated = manner.dedicated
         self.sentry.follow(manner.access)
 
     @property

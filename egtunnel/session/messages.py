@@ -100,7 +100,8 @@ class Claim:
     ``protocol`` is ``h2c`` where the service speaks HTTP/2 in the clear, else empty. ``request_headers``,
     ``response_headers`` and ``path_prefix`` are a ``policy.HeaderPolicy``, each edit a list of action, name and value.
     ``share``: other clients of the same token may serve the name, too; ``sticky``, ``address`` or ``cookie``, keeps
-    each visitor at one of them. ``access``: rules for visitors, by their names.
+    each visitor at one of them. ``access``: rules for visitors, by their names. ``dedicated``: a channel carries one
+    request and no second one.
     """
 
     type: ClassVar[str] = "claim"
@@ -119,6 +120,7 @@ class Claim:
     share: bool = False
     sticky: str = ""
     access: dict[str, Any] = attrs.field(factory=dict, repr=False)
+    dedicated: bool = False
 
 
 @attrs.frozen

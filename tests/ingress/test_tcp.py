@@ -67,6 +67,7 @@ class PortTunnel:
     scheme = protocol = ""
     policy = None
     sticky = ""
+    dedicated = False
     guard: Any = None
     connections: int | None = None
 

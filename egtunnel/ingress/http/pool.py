@@ -83,7 +83,12 @@ class Pool:
             limit = min(limit, wait - 1.0)
         upstream.resume()
         idle = self._idle.get(server)
-        if limit <= 0 or len(idle or ()) >= self.limits.idle_upstreams or not upstream.reusable:
+        if (
+            self.tunnel.dedicated
+            or limit <= 0
+            or len(idle or ()) >= self.limits.idle_upstreams
+            or not upstream.reusable
+        ):
             upstream.close()
             return
         now = self._clock.seconds()

@@ -42,6 +42,7 @@ class Row:
             "share": manner.share,
             "sticky": manner.sticky,
             "access": manner.access,
+            "dedicated": manner.dedicated,
             "seats": [attrs.astuple(seat) for seat in self.seats],
         }
         if policy is not None:
@@ -59,6 +60,7 @@ class Row:
             words["share"],
             words["sticky"],
             words["access"],
+            words["dedicated"],
         )
         return cls(Place(*words["place"]), manner, tuple(Seat(*seat) for seat in words["seats"]))
 

@@ -51,6 +51,7 @@ class Local:
     protocol = "http/1.1"
     policy = None
     sticky = ""
+    dedicated = False
     guard: Any = None
     connections: int | None = None
 

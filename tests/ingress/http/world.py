@@ -201,6 +201,7 @@ class Tunnel:
         self.policy: HeaderPolicy | None = None
         self.host_header = ""
         self.sticky = ""
+        self.dedicated = False
         self.guard: Any = None
         self.connections: int | None = None
         self.server: IServer | None = None
