@@ -37,8 +37,8 @@ NETWORK = 64
 class Visitor:
     """Who is asking: a frozen value an ingress makes and every dialer may read.
 
-    ``kind`` is the kind of the ingress (``http`` or ``tcp``), ``host`` and ``port`` the visitor's own address,
-    ``name`` the public name it asked for, ``tls_name`` the one it named in a TLS handshake that ended at the relay.
+    ``kind`` is the kind of the ingress (``http``, ``tcp`` or ``tls``), ``host`` and ``port`` the visitor's own address,
+    ``name`` the public name it asked for, ``tls_name`` the one it named in a TLS handshake.
     ``cookie`` is the server it says it was with before, where the tunnel asks for that. ``certified_by`` are the
     authorities (PEM) of which it had to show a certificate there, and did.
     """
@@ -108,7 +108,7 @@ class IRoute(IStreamClientEndpoint):
 class ITunnel(Interface):
     """A public name bound to a dialer. An ingress never knows what stands behind it."""
 
-    kind: str = Attribute("``http`` or ``tcp``.")
+    kind: str = Attribute("``http``, ``tcp`` or ``tls``.")
     name: str = Attribute("The public name, lower case; a custom host name or a port number as text likewise.")
     host_header: str = Attribute("What the Host header is rewritten to; empty: passed through.")
     scheme: str = Attribute("The scheme the upstream speaks, for the log: ``http`` or ``https``.")
@@ -133,6 +133,9 @@ class ITunnels(Interface):
 
     def by_host(host: str) -> ITunnel | None:
         """The HTTP tunnel with that custom host name."""
+
+    def by_tls(host: str) -> ITunnel | None:
+        """The TLS tunnel of that whole host name, be it below the relay's domain or not."""
 
 
 class ILinkReceiver(Interface):

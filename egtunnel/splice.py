@@ -68,6 +68,10 @@ class Half(Protocol):
         """What let it in is over."""
         abort(self.transport, error)
 
+    def break_off(self, error: EgtunnelError) -> None:
+        """There is no way on, or none any more."""
+        abort(self.transport, error)
+
     def dataReceived(self, data: bytes) -> None:
         self.received += len(data)
         if self.peer is None:
@@ -104,7 +108,7 @@ class Half(Protocol):
         if reason.check(ConnectionDone):
             peer.transport.loseConnection()  # type: ignore[union-attr]
         else:
-            abort(peer.transport, self._loss(reason))
+            peer.break_off(self._loss(reason))
 
     def _loss(self, reason: Failure) -> EgtunnelError:
         return reason.value if isinstance(reason.value, EgtunnelError) else self.lost_as()
@@ -147,7 +151,7 @@ def serve(half: Half, visitor: Visitor, dialer: Dialer, far: Callable[[], Half] 
     def failed(reason: Failure) -> None:
         half.dialing = None
         if not half.lost:
-            abort(transport, reason.value if isinstance(reason.value, EgtunnelError) else UpstreamBroke())
+            half.break_off(reason.value if isinstance(reason.value, EgtunnelError) else UpstreamBroke())
         if not reason.check(CancelledError):
             reason.raiseException()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import attrs
 
 from egtunnel.client.offers import Offer
+from egtunnel.client.termination import Termination
 from egtunnel.interfaces import Dialer
 
 __all__ = ["Difference", "Offering", "Served", "difference"]
@@ -15,10 +16,11 @@ __all__ = ["Difference", "Offering", "Served", "difference"]
 
 @attrs.frozen
 class Served:
-    """An offer, and how to reach its service."""
+    """An offer, how to reach its service, and what ends the TLS of its visitors (None: nothing does here)."""
 
     offer: Offer
     dialer: Dialer
+    termination: Termination | None = None
 
 
 @attrs.frozen
@@ -86,6 +88,8 @@ def _place(offer: Offer) -> tuple[str, str] | None:
     """The public place that an offer names."""
     if offer.kind == "tcp":
         return ("port", str(offer.port)) if offer.port else None
+    if offer.kind == "tls":
+        return "tls", (offer.host or offer.name).lower()
     if offer.host:
         return "host", offer.host.lower().removesuffix(".")
     return ("name", offer.name.lower()) if offer.name else None
@@ -123,10 +127,17 @@ class Offering:
     opens before then is meant for the old ones.
 
     :param dial: how to reach the service of an offer; may raise ConfigurationError.
+    :param end_tls: what ends the TLS of its visitors here; None: nothing. May raise ConfigurationError.
     """
 
-    def __init__(self, offers: Iterable[Offer], dial: Callable[[Offer], Dialer]) -> None:
+    def __init__(
+        self,
+        offers: Iterable[Offer],
+        dial: Callable[[Offer], Dialer],
+        end_tls: Callable[[Offer], Termination | None] = lambda offer: None,
+    ) -> None:
         self._dial = dial
+        self._end_tls = end_tls
         self._rows: dict[int, _Row] = {}
         self._last = 0
         for offer in offers:
@@ -201,7 +212,7 @@ class Offering:
         return found
 
     def _served(self, offer: Offer) -> Served:
-        return Served(offer, self._dial(offer))
+        return Served(offer, self._dial(offer), self._end_tls(offer))
 
     def _add(self, served: Served) -> None:
         self._last += 1

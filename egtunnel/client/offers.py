@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from egtunnel.client.targets import Target
+from egtunnel.client.termination import KeyFiles, Termination, TerminationLimits
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.interfaces import Dialer
@@ -21,12 +22,13 @@ __all__ = ["Offer"]
 class Offer:
     """One tunnel to be.
 
-    ``kind`` is ``http`` or ``tcp``. ``name`` is the wanted name below the relay's domain and ``host`` a wanted host
+    ``kind``: ``http``, ``tcp`` or ``tls``. ``name``: the wanted name below the relay's domain, ``host``: a wanted host
     name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
     ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
     targets. ``share``: other clients may serve the place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor
     at one of them. ``access``: rules for visitors, as JSON text; empty: none. ``announce``: the PROXY protocol that
-    tells the service who its visitor is, ``v1`` or ``v2``; empty: none.
+    tells the service who its visitor is, ``v1`` or ``v2``; empty: none. ``terminate``: TLS of the visitors ends here,
+    with these files; None: wherever it does.
     """
 
     target: Target
@@ -41,6 +43,7 @@ class Offer:
     sticky: str = ""
     access: str = attrs.field(default="", repr=False)
     announce: str = ""
+    terminate: KeyFiles | None = None
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
@@ -67,6 +70,11 @@ class Offer:
         """How to reach its service; raises ``ConfigurationError`` where that cannot work."""
         return self.target.dialer(reactor, self.trust, limits, self.announce)
 
+    def termination(self, clock: Any, limits: TerminationLimits) -> Termination | None:
+        """What ends the TLS of its visitors here; None: nothing. Raises ``ConfigurationError`` for bad files."""
+        protocols = (b"h2",) if self.target.protocol == "h2c" else (b"http/1.1",)
+        return None if self.terminate is None else Termination(self.terminate, clock, protocols, limits)
+
     @property
     def identity(self) -> str:
         """A text that stays the same for what a relay would keep: the wanted place, else the target it is made for."""
@@ -76,7 +84,9 @@ class Offer:
     @property
     def wish(self) -> str:
         """What is asked for, for a person."""
-        if self.kind == "tcp":
+        if self.kind == "tls":
+            wanted = f"the TLS name {self.host or self.name}"
+        elif self.kind == "tcp":
             wanted = f"TCP port {self.port}" if self.port else "a TCP port"
         else:
             wanted = self.host or self.name or "a name"

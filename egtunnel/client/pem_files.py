@@ -52,21 +52,27 @@ def authorities(file: str, named: str = "CA file") -> Any:
     return trustRootFromCertificates(certificates)
 
 
-def own_certificate(certificate: str, key: str = "") -> OwnCertificate:
-    """The certificate of ``--cert`` with the key of ``--key``, or of the same file; raises ``ConfigurationError``."""
-    content = _content(certificate, "--cert")
+def own_certificate(certificate: str, key: str = "", options: tuple[str, str] = ("--cert", "--key")) -> OwnCertificate:
+    """The certificate of a file with the key of another, or of the same file; raises ``ConfigurationError``.
+
+    :param options: by which the two files are named.
+    """
+    first, second = options
+    content = _content(certificate, first)
     try:
         chain = [x509.load_pem_x509_certificate(block) for block in _CERTIFICATE.findall(content)]
     except ValueError as error:
-        raise ConfigurationError(f"--cert {certificate}: a certificate in it cannot be read: {error}") from error
+        raise ConfigurationError(f"{first} {certificate}: a certificate in it cannot be read: {error}") from error
     if not chain:
-        raise ConfigurationError(f"--cert {certificate}: it holds no PEM certificate")
-    block = _KEY.search(_content(key, "--key") if key else content)
+        raise ConfigurationError(f"{first} {certificate}: it holds no PEM certificate")
+    block = _KEY.search(_content(key, second) if key else content)
     if block is None and not key:
-        raise ConfigurationError(f"--cert {certificate}: it holds no private key; name the key's file with --key FILE")
+        raise ConfigurationError(
+            f"{first} {certificate}: it holds no private key; name the key's file with {second} FILE"
+        )
     if block is None:
-        raise ConfigurationError(f"--key {key}: it holds no PEM private key")
-    place = f"--key {key or certificate}"
+        raise ConfigurationError(f"{second} {key}: it holds no PEM private key")
+    place = f"{second} {key or certificate}"
     private = _private(block[0], place)
     if private.public_key() != chain[0].public_key():
         raise ConfigurationError(f"{place}: the key does not belong to the certificate in {certificate}")

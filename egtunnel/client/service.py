@@ -29,6 +29,7 @@ from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.sleep import Sleep
+from egtunnel.client.termination import TerminationLimits
 from egtunnel.client.uplink import Uplink, UplinkLimits
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visitors import Visitors
@@ -53,6 +54,7 @@ class ClientLimits:
 
     backoff: BackoffLimits = attrs.field(factory=BackoffLimits)
     dial: UpstreamLimits = attrs.field(factory=UpstreamLimits)
+    termination: TerminationLimits = attrs.field(factory=TerminationLimits)
     greeting: GreetingLimits = attrs.field(factory=GreetingLimits)
     enrolment: EnrolmentLimits = attrs.field(factory=EnrolmentLimits)
     identity: IdentityLimits = attrs.field(factory=IdentityLimits)
@@ -123,7 +125,11 @@ class Client(Service):
         self._random = random
         self._roads = [road(reactor, relay, relay_tls, limits.dial, source) for source in sources or ("",)]
         self._doubts = relay_tls.doubts()
-        self._offering = Offering(offers, lambda offer: offer.dialer(reactor, limits.dial))
+        self._offering = Offering(
+            offers,
+            lambda offer: offer.dialer(reactor, limits.dial),
+            lambda offer: offer.termination(reactor, limits.termination),
+        )
         self.enrolment = Enrolment(
             self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -47,10 +48,10 @@ TUNNEL_SWITCHES = tuple(row[0] for row in TUNNEL_FLAGS)
 class Options(ConfiguredOptions):
     """The command line of ``twistd egclient``."""
 
-    synopsis = "[--relay URL]... --local TARGET [--name NAME | --host CUSTOM.HOST | --tcp PORT]"
+    synopsis = "[--relay URL]... --local TARGET [--name NAME | --host CUSTOM.HOST | --tls NAME | --tcp PORT]"
     longdesc = (
         "Gives local services a public address through an egtunnel relay. TARGET is 8080, host:8080, "
-        "http://host:port, https://host:port, h2c://host:port, unix:/path or a Twisted client endpoint. "
+        "http://host:port, https://host:port, h2c://host:port, unix:/path, file:/folder or a Twisted client endpoint. "
         "A token on the command line can be seen by other users of this machine: --token-file or EGTUNNEL_TOKEN is "
         "better. A client on the relay's own account needs none. The file of --config is TOML with the same "
         "names, and a [[tunnel]] table for each tunnel."
@@ -89,6 +90,14 @@ class Options(ConfiguredOptions):
     """A link that is wanted, too; ``egtunnel share`` sets it."""
     screen: Any = None
     """Takes what the clients say, in the terminal's place (``command.screen.IScreen``); None: the terminal."""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """``--tls-terminate CERT KEY`` is the only option with two values: read as the same option twice."""
+        words = list(sys.argv[1:] if options is None else options)
+        for at in reversed([at for at, word in enumerate(words) if word == "--tls-terminate"]):
+            if at + 2 < len(words) and not words[at + 2].startswith("-"):
+                words.insert(at + 2, "--tls-terminate")
+        super().parseOptions(words)
 
     def postOptions(self) -> None:
         """Read everything once, so that what is wrong is said now."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import attrs
 from twisted.python.usage import UsageError
 
 from egtunnel.client.access_options import ACCESS_PARAMETERS, WEB_ONLY, read_access
@@ -13,6 +14,7 @@ from egtunnel.client.header_options import HEADER_PARAMETERS, read_policy
 from egtunnel.client.offers import Offer
 from egtunnel.client.proxy_header import VERSIONS
 from egtunnel.client.targets import Target, parse_target
+from egtunnel.client.termination import KeyFiles
 from egtunnel.client.upstream_tls import TlsTrust
 from egtunnel.configuration import folder, one_of, parameter, whole_number
 from egtunnel.errors import ConfigurationError
@@ -39,6 +41,10 @@ TUNNEL_PARAMETERS: list[list[Any]] = [
     parameter("name", None, "the public name wanted below the relay's domain", _word),
     parameter("host", None, "a public host name of your own", _word),
     parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
+    parameter(
+        "tls", None, "share TLS as it is: the name or host that visitors ask for; only the service has the key", _word
+    ),
+    parameter("tls-terminate", None, "CERT KEY: PEM files, to end the TLS of --tls here", folder, repeated=True),
     parameter("sticky", None, "with --share-name, what keeps a visitor at one client: address or cookie", _sticky),
     parameter("host-header", None, "what to rewrite the Host of requests to", _word),
     *HEADER_PARAMETERS,
@@ -102,6 +108,10 @@ def _offer(values: Mapping[str, Any]) -> Offer:
     trust = TlsTrust(authority=str(values["local-ca"] or ""), verify=not values["local-insecure"])
     target = parse_target(values["local"], values["listing"])
     share["announce"] = _announce(values, target)
+    if values["tls"] is not None:
+        return _tls(values, target, trust, share)
+    if values["tls-terminate"]:
+        raise ConfigurationError("--tls-terminate ends the TLS of a TLS tunnel: give --tls NAME, too")
     if values["tcp"] is not None:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
@@ -124,6 +134,31 @@ def _offer(values: Mapping[str, Any]) -> Offer:
     )
 
 
+def _tls(values: Mapping[str, Any], target: Target, trust: TlsTrust, share: dict[str, Any]) -> Offer:
+    """Bytes from the visitor's first one on; HTTP is nobody's business on the way."""
+    for other in ("tcp", "name", "host", "host-header", "private", *WEB_ONLY, *(row[0] for row in HEADER_PARAMETERS)):
+        if values[other] or (other == "tcp" and values[other] is not None):
+            raise ConfigurationError(f"--tls and --{other} do not go together: what passes in TLS is not looked at")
+    files = values["tls-terminate"] or []
+    if len(files) > 2:
+        raise ConfigurationError("--tls-terminate takes two files: CERT KEY")
+    if target.folder and not files:
+        raise ConfigurationError("--tls passes TLS on, and files speak none: give --tls-terminate CERT KEY, too")
+    if not files:
+        target = attrs.evolve(target, secure_host="")  # it is the visitor who speaks TLS with the service
+    wanted = values["tls"].rstrip(".")
+    return Offer(
+        target,
+        kind="tls",
+        name="" if "." in wanted else wanted,
+        host=wanted if "." in wanted else "",
+        trust=trust,
+        access=read_access(values),
+        terminate=KeyFiles(files[0], files[-1]) if files else None,
+        **share,
+    )
+
+
 def _announce(values: Mapping[str, Any], target: Target) -> str:
     if values["proxy-protocol"] and target.folder:
         raise ConfigurationError("--proxy-protocol is for services: the files of a folder need not know their visitor")
@@ -133,10 +168,10 @@ def _announce(values: Mapping[str, Any], target: Target) -> str:
 def _share(values: Mapping[str, Any]) -> dict[str, Any]:
     """How the place is shared with other clients."""
     share, sticky = values["share-name"], values["sticky"] or ""
-    if share and not (values["name"] or values["host"] or values["tcp"]):
-        raise ConfigurationError("--share-name: name what is shared, with --name, --host or --tcp PORT")
+    if share and not (values["name"] or values["host"] or values["tcp"] or values["tls"]):
+        raise ConfigurationError("--share-name: name what is shared, with --name, --host, --tls or --tcp PORT")
     if sticky and not share:
         raise ConfigurationError("--sticky is for names that several clients serve: give --share-name, too")
-    if sticky == "cookie" and values["tcp"] is not None:
-        raise ConfigurationError("--sticky cookie is for HTTP: a TCP tunnel can do --sticky address")
+    if sticky == "cookie" and (values["tcp"] is not None or values["tls"] is not None):
+        raise ConfigurationError("--sticky cookie is for HTTP: this tunnel can do --sticky address")
     return {"share": share, "sticky": sticky}

@@ -52,7 +52,7 @@ class Visitors:
             channel.reset(UnknownTunnel())
             return
         half, far = self._ends()
-        channel.connect_protocol(half)
+        channel.connect_protocol(half if served.termination is None else served.termination.around(half))
         serving = serve(half, _visitor(metadata), served.dialer, far)
         serving.addCallback(lambda _: channel.accept())
         serving.addErrback(self._failed, number)

@@ -57,6 +57,14 @@ class Addresses:
         """The public address of a TCP tunnel."""
         return f"tcp://{self.domain}:{port}"
 
+    def tls_url(self, host: str) -> str:
+        """The public address of a TLS tunnel."""
+        return f"tls://{host}:{self.port}"
+
+    def name_host(self, name: str) -> str:
+        """The whole host name of a name."""
+        return f"{name}.{self.domain}"
+
     def relay_url(self, link_path: str) -> str:
         """What a client needs as ``--relay``; a path only where it is not the usual one."""
         path = "" if self.link_path == link_path else self.link_path

@@ -11,10 +11,10 @@ from twisted.logger import Logger
 
 from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, Refused
-from egtunnel.policy import HeaderPolicy, PolicyError
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.holdings import Title
 from egtunnel.relay.limiting import TOKEN_RULE
+from egtunnel.relay.manners import manner_of
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
@@ -24,11 +24,6 @@ from egtunnel.session.session import Session
 __all__ = ["ClaimLimits", "Claims"]
 
 KEY_LENGTH = 128
-PROTOCOLS = {"": "http/1.1", "h2c": "h2c"}
-"""What a claim may say the service speaks, and what its tunnel says then."""
-
-STICKY = {"http": ("", "address", "cookie"), "tcp": ("", "address")}
-"""What may keep visitors at one of several servers, by kind of tunnel."""
 
 
 @attrs.frozen
@@ -158,6 +153,8 @@ class Claims:
             return False
         if claim.kind == "tcp" and claim.port:
             return tunnel.place == Place("port", str(claim.port))
+        if claim.kind == "tls":
+            return tunnel.place == self._tls_place(claim)[0]
         if claim.kind == "http" and claim.host:
             return tunnel.place == Place("host", canonical(claim.host))
         if claim.kind == "http" and claim.name:
@@ -176,6 +173,9 @@ class Claims:
             return self._bind_http(claim)
         if claim.kind == "tcp":
             return self._bind_port(claim)
+        if claim.kind == "tls":
+            place, _ = self._tls_place(claim)
+            return self._wanted(place, claim, "name-taken", f"the TLS name {place.value} is taken")
         raise Refused("bad-kind", f"this relay has no tunnels of kind {claim.kind[:80]!a}")
 
     def _check_scope(self, claim: Claim) -> None:
@@ -194,7 +194,10 @@ class Claims:
     def _check_allowed(self, claim: Claim) -> None:
         port = str(claim.port) if claim.kind == "tcp" and claim.port else ""
         wanted = {"name": canonical(claim.name), "host": canonical(claim.host), "port": port}
-        for place in (Place(kind, value) for kind, value in wanted.items() if value):
+        places = [Place(kind, value) for kind, value in wanted.items() if value]
+        if claim.kind == "tls":
+            places = [self._tls_place(claim)[1]]
+        for place in places:
             if self._forbidden(place):
                 raise Refused("forbidden-name", f"nobody gets the {place.kind} {place.value[:80]!a} here")
             self.title.check(place)
@@ -223,6 +226,16 @@ class Claims:
         key = claim.key[:KEY_LENGTH]
         place = next(place for place in self._choices("name", key, candidates(self._owner.client, key)))
         return self._take(place, claim, key)
+
+    def _tls_place(self, claim: Claim) -> tuple[Place, Place]:
+        """Where a TLS tunnel is to stand, and where one for HTTP would stand under the same host name."""
+        host, domain = canonical(claim.host), self._addresses.domain
+        if bool(claim.name) == bool(claim.host):
+            raise Refused("bad-name", "ask for the name or for the host of a TLS tunnel")
+        if claim.name or host.endswith(f".{domain}"):
+            name = check_name(claim.name or host.removesuffix(f".{domain}"))
+            return Place("tls", self._addresses.name_host(name)), Place("name", name)
+        return Place("tls", check_host(host, domain)), Place("host", host)
 
     def _bind_port(self, claim: Claim) -> Tunnel:
         ports = self._limits.ports
@@ -279,15 +292,28 @@ class Claims:
                 yield place
         for value in values:
             place = Place(kind, value)
-            if reservations.owner_of(place) is None and self._allowed(place):
+            if reservations.owner_of(place) is None and self._allowed(place) and self._undisputed(place):
                 yield place
 
     def _free(self, place: Place, share: bool) -> bool:
         """Whether nobody else owns the place, and no tunnel is served there now."""
         tunnel = self._table.at(place)
-        if tunnel is not None and tunnel.servers:
+        if (tunnel is not None and tunnel.servers) or not self._undisputed(place):
             return False
         return self._table.reservations.free_for(place, self._owner, share=share)
+
+    def _undisputed(self, place: Place) -> bool:
+        """Whether nobody else has the same host name for another kind of tunnel."""
+        domain = f".{self._addresses.domain}"
+        other = {
+            "name": Place("tls", place.value + domain),
+            "host": Place("tls", place.value),
+            "tls": Place("name", place.value.removesuffix(domain))
+            if place.value.endswith(domain)
+            else Place("host", place.value),
+        }.get(place.kind)
+        owner = None if other is None else self._table.reservations.owner_of(other)
+        return owner in (None, self._owner, self._owner.together)
 
     def _take(self, place: Place, claim: Claim, key: str) -> Tunnel:
         return self._table.claim(place, self._owner, self._session, claim.tunnel, key=key, manner=self._manner(claim))
@@ -315,6 +341,7 @@ class Claims:
             "name": self._addresses.name_url,
             "host": self._addresses.host_url,
             "port": self._addresses.tcp_url,
+            "tls": self._addresses.tls_url,
         }
         return urls[tunnel.place.kind](tunnel.name)
 
@@ -324,41 +351,3 @@ class Claims:
         Share: _share,
         Notice: _notice,
     }
-
-
-def manner_of(claim: Claim) -> Manner:
-    """How the tunnel is to treat what goes through it; raises Refused ``bad-host``, -``protocol`` or -``policy``."""
-    if claim.sticky not in STICKY[claim.kind] or (claim.sticky and not claim.share):
-        raise Refused("bad-policy", f"visitors cannot be kept at one server by {claim.sticky[:80]!a} here")
-    return Manner(
-        canonical_header(claim.host_header),
-        spoken(claim.protocol),
-        policy_of(claim),
-        claim.share,
-        claim.sticky,
-        dedicated=claim.dedicated and claim.kind == "http",
-    )
-
-
-def canonical_header(header: str) -> str:
-    """A Host header for the upstream; raises Refused ``bad-host`` for what could end the line or the header."""
-    if len(header) > 255 or not header.isascii() or not header.isprintable() or set(header) & set(" ,/\\@\"'<>"):
-        raise Refused("bad-host", "that cannot be a Host header")
-    return canonical(header)
-
-
-def spoken(protocol: str) -> str:
-    """What the service speaks, as tunnels say it; raises Refused ``bad-protocol``."""
-    if protocol not in PROTOCOLS:
-        raise Refused("bad-protocol", f"this relay speaks HTTP/1.1 and h2c with services, not {protocol[:80]!a}")
-    return PROTOCOLS[protocol]
-
-
-def policy_of(claim: Claim) -> HeaderPolicy | None:
-    """What the claim changes in headers and paths, None: nothing; raises Refused ``bad-policy``."""
-    if not (claim.request_headers or claim.response_headers or claim.path_prefix):
-        return None
-    try:
-        return HeaderPolicy.from_wire(claim.request_headers, claim.response_headers, claim.path_prefix)
-    except PolicyError as error:
-        raise Refused("bad-policy", error.text) from None

@@ -69,7 +69,7 @@ class Entrance:
         self.http = self._http(tunnels, links)
         self.certificates = self._certificates_of(settings.tls) if settings.tls else None
         limits = settings.limits.tls
-        self.terminator = None if self.certificates is None else Terminator(self.certificates, reactor, limits)
+        self.terminator = Terminator(self.certificates, reactor, limits, tunnels.by_tls)
         self.front = self._front_door()
 
     def load(self) -> None:
@@ -111,11 +111,10 @@ class Entrance:
         self._write_to(prepared.access_log)
         self.http.change(settings.limits.http, self._site())
         self.front.change(settings.limits.front, settings.trusted)
-        if self.terminator is not None:
-            self.terminator.limits = settings.limits.tls
+        self.terminator.limits = settings.limits.tls
 
     def _serve(self, certificates: Certificates | None) -> None:
-        if self.certificates is None or self.terminator is None:
+        if self.certificates is None:
             return
         if certificates is None:
             self.certificates.anew()

@@ -18,7 +18,7 @@ from egtunnel.relay.tunnels import Tunnel, TunnelTable
 
 __all__ = ["Guest", "Live"]
 
-URLS = {"name": Addresses.name_url, "host": Addresses.host_url, "port": Addresses.tcp_url}
+URLS = {"name": Addresses.name_url, "host": Addresses.host_url, "port": Addresses.tcp_url, "tls": Addresses.tls_url}
 
 
 @attrs.frozen

@@ -25,7 +25,10 @@ class Owner:
 
 @attrs.frozen
 class Place:
-    """What can be owned: ``kind`` is ``name``, ``host`` or ``port``, ``value`` the name, or the port as text."""
+    """What can be owned: ``kind`` is ``name``, ``host``, ``port`` or ``tls``, ``value`` the name, or the port as text.
+
+    Of ``tls`` it is the whole host name, whether that lies below the relay's domain or not.
+    """
 
     kind: str
     value: str

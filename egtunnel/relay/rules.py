@@ -77,7 +77,7 @@ def _web(name: str, make: Callable[[Any, Post], IGuard]) -> Maker:
 
     def checked(value: Any, post: Post) -> IGuard:
         if post.kind != "http":
-            raise AccessError(f"{name} is a rule for HTTP: a TCP tunnel has allow and deny")
+            raise AccessError(f"{name} is a rule for HTTP: a tunnel of kind {post.kind} has allow and deny")
         return make(value, post)
 
     return checked

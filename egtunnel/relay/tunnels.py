@@ -23,7 +23,14 @@ from egtunnel.relay.servers import Server, Servers
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.session.session import Session
 
-__all__ = ["Manner", "Observer", "Tunnel", "TunnelTable"]
+__all__ = ["Manner", "Observer", "Tunnel", "TunnelTable", "kind_of"]
+
+KINDS = {"port": "tcp", "tls": "tls"}
+
+
+def kind_of(place: Place) -> str:
+    """The kind of the tunnels that stand at such a place."""
+    return KINDS.get(place.kind, "http")
 
 
 @attrs.frozen
@@ -135,6 +142,7 @@ class TunnelTable:
         self._tunnels: dict[Place, Tunnel] = {}
         self._names: dict[str, Tunnel] = {}
         self._hosts: dict[str, Tunnel] = {}
+        self._tls: dict[str, Tunnel] = {}
 
     # -- ITunnels
 
@@ -145,6 +153,10 @@ class TunnelTable:
     def by_host(self, host: str) -> ITunnel | None:
         """The HTTP tunnel with that custom host name."""
         return self._hosts.get(canonical(host))
+
+    def by_tls(self, host: str) -> ITunnel | None:
+        """The TLS tunnel of that whole host name."""
+        return self._tls.get(canonical(host))
 
     def all(self) -> list[Tunnel]:
         """All that stand."""
@@ -244,7 +256,7 @@ class TunnelTable:
 
     def _stand(self, place: Place) -> Tunnel:
         servers = Servers(self._now, self.limits)
-        kind = "tcp" if place.kind == "port" else "http"
+        kind = kind_of(place)
         sentry = Sentry(self.guards, Post(kind, place.value))
         tunnel = Tunnel(kind, place.value, place, self._room, sentry, servers)
         for observer in self.observers:
@@ -268,4 +280,4 @@ class TunnelTable:
         self._room.send_away(place, UnknownTunnel("this name was given back"))
 
     def _index(self, place: Place) -> dict[str, Tunnel] | None:
-        return {"name": self._names, "host": self._hosts}.get(place.kind)
+        return {"name": self._names, "host": self._hosts, "tls": self._tls}.get(place.kind)

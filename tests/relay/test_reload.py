@@ -204,7 +204,7 @@ class ReloadTests(SynchronousTestCase):
 
     def shown(self, relay: Relay, name: str = "localhost") -> int:
         """The serial number of the certificate for a name."""
-        assert relay.entrance.terminator is not None
+        assert relay.entrance.terminator.certificates is not None
         served = relay.entrance.terminator.certificates.find(name)
         assert served is not None
         return served.pair.chain[0].serial_number

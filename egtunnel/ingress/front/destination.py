@@ -25,26 +25,25 @@ _HOST = re.compile(rb"\r\n[Hh][Oo][Ss][Tt]:[ \t]*([^\r\n]{1,262}?)[ \t]*\r\n")
 class Destination:
     """``host``: whom it names; None: nobody who can be read. ``path``: of the first request, where it is in the clear.
 
-    ``link``: it could be a client's, and is no visitor's: a ClientHello offers what only clients speak.
+    ``link``: it could be a client's, and is no visitor's: a ClientHello offers what only clients speak. ``hello``: it
+    was read in a ClientHello.
     """
 
     host: Host | None = None
     path: bytes = b""
     link: bool = False
+    hello: bool = False
 
 
 NOWHERE = Destination()
 
 
-def destination(data: bytes, tls: bool) -> Destination | None:
-    """What the first bytes name: the server name of a ClientHello, or the Host of a request; None: more are needed.
-
-    :param tls: whether TLS ends here; if not, a ClientHello is nobody's.
-    """
+def destination(data: bytes) -> Destination | None:
+    """What the first bytes name: the server name of a ClientHello, or the Host of a request; None: more are needed."""
     if not data:
         return None
     if data[0] == TLS_RECORD:
-        return _of_hello(data) if tls else NOWHERE
+        return _of_hello(data)
     return _of_head(data)
 
 
@@ -56,7 +55,7 @@ def _of_hello(data: bytes) -> Destination | None:
         link = LINK_PROTOCOL in offered(data, LONGEST_HELLO)
     except MalformedHello:
         return NOWHERE
-    return Destination(parse_host(name.encode()) if name else None, link=link)
+    return Destination(parse_host(name.encode()) if name else None, link=link, hello=True)
 
 
 def _of_head(data: bytes) -> Destination:

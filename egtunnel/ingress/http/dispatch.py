@@ -65,9 +65,18 @@ class Dispatch:
             return
         tunnel = find(site.tunnels, host, where)
         if tunnel is None:
-            self.refuse(UNKNOWN, responder, head)
+            self._nowhere(head, responder)
         else:
             self.pass_on(tunnel, head.target, b"", head, responder, asker)
+
+    def _nowhere(self, head: RequestHead, responder: IResponder) -> None:
+        """There is nothing of HTTP; what is there for TLS alone has to be asked on a connection of its own."""
+        if head.host.literal or self._site.tunnels.by_tls(head.host.name) is None:
+            self.refuse(UNKNOWN, responder, head)
+        elif self._caller.scheme(head) == "http":
+            self._redirect(head, responder)
+        else:
+            self.refuse(MISDIRECTED, responder, head)
 
     def refuse(self, refusal: Refusal, responder: IResponder, head: RequestHead | None = None) -> None:
         """Answer a request that goes nowhere; without a head, one that could not be read."""

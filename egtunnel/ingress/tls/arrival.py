@@ -16,8 +16,17 @@ from zope.interface import implementer
 from egtunnel.eager_tls import EagerTls
 from egtunnel.ingress.http.deadline import Deadline
 from egtunnel.ingress.peer import Peer
-from egtunnel.ingress.tls.certificates import Served
-from egtunnel.ingress.tls.hello import DECODE_ERROR, UNRECOGNIZED_NAME, MalformedHello, alert, server_name
+from egtunnel.ingress.tls.certificates import Certificates, Served
+from egtunnel.ingress.tls.hello import (
+    DECODE_ERROR,
+    HANDSHAKE_FAILURE,
+    UNRECOGNIZED_NAME,
+    MalformedHello,
+    alert,
+    server_name,
+)
+from egtunnel.ingress.tls.passthrough import Crossing
+from egtunnel.interfaces import ITunnel, Visitor
 
 if TYPE_CHECKING:
     from egtunnel.ingress.tls.terminator import Build, Terminator
@@ -68,11 +77,19 @@ class Arrival:
             return
         if name is None:
             return
-        served = self._terminator.certificates.find(name)
+        tunnel = self._terminator.passthrough(name) if name else None
+        if tunnel is not None:
+            self._pass_through(tunnel, name)
+            return
+        certificates = self._terminator.certificates
+        if certificates is None:
+            self._refuse(HANDSHAKE_FAILURE, "there are no certificates")
+            return
+        served = certificates.find(name)
         if served is None:
             self._refuse(UNRECOGNIZED_NAME, f"no certificate for {name[:255]!a}" if name else "it names no host")
         else:
-            self._shake_hands(served, name)
+            self._shake_hands(certificates, served, name)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -94,7 +111,8 @@ class Arrival:
         """The handshake went well: the protocol within."""
         self.over()
         connection: Any = tls.getHandle()
-        asked = self._terminator.certificates.asks_for_certificates and not authority  # which anybody may choose
+        asks = self._terminator.certificates is not None and self._terminator.certificates.asks_for_certificates
+        asked = asks and not authority  # which anybody may choose
         peer = attrs.evolve(
             self._peer,
             scheme="https",
@@ -106,9 +124,19 @@ class Arrival:
         )
         return self._build(peer, connection.get_alpn_proto_negotiated())
 
-    def _shake_hands(self, served: Served, name: str) -> None:
-        authority = self._terminator.certificates.authority(name)
-        context = self._terminator.certificates.context(served, name, authority)
+    def _pass_through(self, tunnel: ITunnel, name: str) -> None:
+        """Another protocol takes over, with all that came; the present one hears of the end."""
+        self.over()
+        transport, data, self._data = self.transport, self._data, b""
+        visitor = Visitor("tls", self._peer.host, self._peer.port, name, tls_name=name)
+        crossing = Crossing(tunnel, visitor, self._terminator.crossings, transport.protocol.connectionLost)
+        transport.protocol = crossing
+        crossing.makeConnection(transport)
+        crossing.dataReceived(data)
+
+    def _shake_hands(self, certificates: Certificates, served: Served, name: str) -> None:
+        authority = certificates.authority(name)
+        context = certificates.context(served, name, authority)
         tls = Tls(_Factory(context, self._terminator.clock), Anteroom(self, served, name, authority))
         data, self._data, self._tls = self._data, b"", tls
         tls.makeConnection(self.transport)

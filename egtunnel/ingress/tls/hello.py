@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from egtunnel.errors import EgtunnelError
 
-__all__ = ["DECODE_ERROR", "UNRECOGNIZED_NAME", "MalformedHello", "alert", "offered", "server_name"]
+__all__ = [
+    "ACCESS_DENIED",
+    "DECODE_ERROR",
+    "INTERNAL_ERROR",
+    "UNRECOGNIZED_NAME",
+    "MalformedHello",
+    "alert",
+    "offered",
+    "server_name",
+]
 
 HANDSHAKE = 22
 ALERT = 21
@@ -17,7 +26,10 @@ MESSAGE_HEAD = 4
 LONGEST_RECORD = 16_384 + 256
 MOST_RECORDS = 16
 """A ClientHello in more records is meant to make work: all of them are looked at with each piece that comes."""
+HANDSHAKE_FAILURE = 40
+ACCESS_DENIED = 49
 DECODE_ERROR = 50
+INTERNAL_ERROR = 80
 UNRECOGNIZED_NAME = 112
 """Alerts (RFC 8446 section 6)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IProtocol, IReactorTime
@@ -11,6 +12,7 @@ from egtunnel.ingress.peer import Peer
 from egtunnel.ingress.tls.arrival import Arrival
 from egtunnel.ingress.tls.certificates import Certificates
 from egtunnel.ingress.tls.limits import TLSLimits
+from egtunnel.interfaces import ITunnel
 
 __all__ = ["Build", "Terminator"]
 
@@ -24,16 +26,27 @@ QUIET = 60.0
 class Terminator:
     """Begins handshakes, as many at once and a second as the limits allow.
 
-    ``arrivals``: those that are not over.
+    ``arrivals``: those that are not over. ``crossings``: connections that pass unopened, by the name of their tunnel.
+
+    :param certificates: None: TLS ends nowhere here, and only passes through.
+    :param passthrough: the TLS tunnel of a host name (lower case), whose visitors pass unopened; None: there is none.
     """
 
     log = Logger()
 
-    def __init__(self, certificates: Certificates, clock: IReactorTime, limits: TLSLimits | None = None) -> None:
+    def __init__(
+        self,
+        certificates: Certificates | None,
+        clock: IReactorTime,
+        limits: TLSLimits | None = None,
+        passthrough: Callable[[str], ITunnel | None] = lambda name: None,
+    ) -> None:
         self.certificates = certificates
+        self.passthrough = passthrough
         self.clock = clock
         self.limits = limits or TLSLimits()
         self.arrivals: set[Arrival] = set()
+        self.crossings: Counter[str] = Counter()
         self._second = 0.0
         self._begun = 0
         self._warned = -QUIET

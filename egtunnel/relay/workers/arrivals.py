@@ -36,15 +36,14 @@ def worker_of(session: Any) -> int:
 class Arrivals:
     """Sends connections to the worker that is best for them, and takes those that others send.
 
-    :param worker: our number. ``tls``: whether TLS ends here.
+    :param worker: our number.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, worker: int, tls: bool) -> None:
+    def __init__(self, reactor: Any, worker: int) -> None:
         self._reactor = reactor
         self._worker = worker
-        self._tls = tls
         self.neighbours: Neighbours | None = None
         self.placing: Placing | None = None
         self.front: FrontDoor | None = None
@@ -57,7 +56,7 @@ class Arrivals:
         placing, neighbours = self.placing, self.neighbours
         if placing is None or neighbours is None or not placing.others:
             return False
-        wish = destination(data, self._tls)
+        wish = destination(data)
         if wish is None:
             return None
         worker = placing.worker(wish)

@@ -15,7 +15,7 @@ from egtunnel.relay.health import ServerLimits
 from egtunnel.relay.names import canonical
 from egtunnel.relay.reservations import Place
 from egtunnel.relay.servers import Servers, Serving
-from egtunnel.relay.tunnels import Tunnel
+from egtunnel.relay.tunnels import Tunnel, kind_of
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.relay.workers.rows import Row, Seat
 from egtunnel.session.session import Session
@@ -91,6 +91,7 @@ class Mirror:
         self._tunnels: dict[Place, Tunnel] = {}
         self._names: dict[str, Tunnel] = {}
         self._hosts: dict[str, Tunnel] = {}
+        self._tls: dict[str, Tunnel] = {}
         self._remote: dict[tuple[int, str], RemoteSession] = {}
         self._unheard: set[tuple[int, str]] = set()
         self._served: dict[Serving, dict[Place, None]] = {}
@@ -104,6 +105,10 @@ class Mirror:
     def by_host(self, host: str) -> ITunnel | None:
         """The HTTP tunnel with that custom host name."""
         return self._hosts.get(canonical(host))
+
+    def by_tls(self, host: str) -> ITunnel | None:
+        """The TLS tunnel of that whole host name."""
+        return self._tls.get(canonical(host))
 
     # -- what the supervisor says
 
@@ -182,7 +187,7 @@ class Mirror:
             return tunnel
         if tunnel is None:
             servers = Servers(self._now, self._limits)
-            kind = "tcp" if place.kind == "port" else "http"
+            kind = kind_of(place)
             sentry = Sentry(self._guards, Post(kind, place.value))
             tunnel = Tunnel(kind, place.value, place, self._room, sentry, servers)
         else:
@@ -230,4 +235,4 @@ class Mirror:
                 self._remote.pop((session.worker, session.id), None)
 
     def _index(self, place: Place) -> dict[str, Tunnel] | None:
-        return {"name": self._names, "host": self._hosts}.get(place.kind)
+        return {"name": self._names, "host": self._hosts, "tls": self._tls}.get(place.kind)

@@ -64,6 +64,10 @@ class Placing:
         """The worker that is to have it; 0: here."""
         if not self.others:
             return 0
+        if wish.hello and wish.host is not None:
+            passing = self._tunnels.by_tls(wish.host.name)
+            if passing is not None:
+                return self._for(passing)
         if wish.host is not None:
             where = route(wish.host, self._domain)
             if not where.own:

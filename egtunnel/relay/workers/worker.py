@@ -88,7 +88,7 @@ class Worker(MultiService):
         self.membership = Membership(
             reactor, settings, time.time, say=self._say, fail=self._on_fatal, answers=False, tell=self._tell_event
         )
-        self._arrivals = Arrivals(reactor, post.number, bool(settings.tls))
+        self._arrivals = Arrivals(reactor, post.number)
         self._neighbours = Neighbours(reactor, self.clients.budget, self.clients.find, self._arrivals.passed)
         self.mirror = Mirror(
             post.number,

@@ -227,9 +227,13 @@ class Tunnels:
     def __init__(self) -> None:
         self.names: dict[str, Tunnel] = {}
         self.hosts: dict[str, Tunnel] = {}
+        self.tls: dict[str, Tunnel] = {}
 
     def by_name(self, name: str) -> ITunnel | None:
         return self.names.get(name)
+
+    def by_tls(self, host: str) -> ITunnel | None:
+        return self.tls.get(host)
 
     def by_host(self, host: str) -> ITunnel | None:
         return self.hosts.get(host)

@@ -26,6 +26,9 @@ class Names:
     def by_host(self, host: str) -> Any:
         return None
 
+    def by_tls(self, host: str) -> Any:
+        return "app" if host == "tls.example.com" else None
+
 
 def placing(own: Load, **other: Any) -> Placing:
     """Of worker 1; worker 2 holds the tunnel."""
@@ -75,9 +78,9 @@ def test_clients_are_spread_evenly() -> None:
 def test_a_visitor_of_the_relays_own_host_stays() -> None:
     """A ClientHello that offers a bare link is a client's; any other may be a browser's, which is served anywhere."""
     where, browser = placing(Load(sessions=3)), client_hello("example.com", (b"h2", b"http/1.1"))
-    wish = destination(browser, tls=True)
+    wish = destination(browser)
     assert wish is not None and where.worker(wish) == 0
-    wish = destination(client_hello("example.com", (LINK_PROTOCOL, b"http/1.1")), tls=True)
+    wish = destination(client_hello("example.com", (LINK_PROTOCOL, b"http/1.1")))
     assert wish is not None and where.worker(wish) == 2
 
 
@@ -94,16 +97,26 @@ def test_a_visitor_of_the_relays_own_host_stays() -> None:
 )
 def test_what_a_head_names(data: bytes, host: str, path: bytes) -> None:
     """A head that is not there in one piece names nobody."""
-    found = destination(data, tls=True)
+    found = destination(data)
     assert found is not None
     assert (found.host.name if found.host else "", found.path) == (host, path)
 
 
+def test_tls_that_passes_through_goes_where_its_tunnel_is_served() -> None:
+    """A plain request for the same name does not."""
+    worker = placing(Load()).worker
+    hello, head = (
+        destination(client_hello("tls.example.com")),
+        destination(b"GET / HTTP/1.1\r\nHost: tls.example.com\r\n"),
+    )
+    assert hello is not None and head is not None
+    assert (worker(hello), worker(head)) == (2, 0)
+
+
 def test_a_client_hello_is_waited_for() -> None:
-    """Unless TLS does not end here."""
+    """Whether TLS ends here or not: it may pass through."""
     begun = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
-    assert destination(begun, tls=True) is None
-    assert destination(begun, tls=False) == Destination()
+    assert destination(begun) is None
 
 
 @pytest.mark.parametrize(
