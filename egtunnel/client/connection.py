@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from egtunnel.client.greeting import plain
+from egtunnel.client.link_headers import LinkHeaders
 from egtunnel.client.link_tls import (
     CERTIFICATE_REQUIRED,
     LinkKind,
@@ -21,6 +22,8 @@ from egtunnel.client.link_tls import (
     certificate_wanted,
     lost_as,
 )
+from egtunnel.client.proxied import proxied
+from egtunnel.client.proxies import Proxy
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.upstream import Upstream, UpstreamLimits, reach
 from egtunnel.interfaces import LINK_PROTOCOL, ILink, ILinkReceiver
@@ -37,26 +40,51 @@ NOT_CHOSEN = (
 
 @attrs.frozen
 class Road:
-    """How links come to one relay; ``certified``: we show a certificate. ``kind``: what is wanted over TLS."""
+    """How links come to one relay; ``certified``: we show a certificate. ``kind``: what is wanted over TLS.
+
+    ``request`` and ``headers``: the URL that a WebSocket asks for, and what it says besides; empty: ``url``.
+    """
 
     endpoint: IStreamClientEndpoint
     url: str
     secure: bool = False
     certified: bool = False
     kind: LinkKind = LinkKind.WEBSOCKET
+    request: str = ""
+    headers: dict[str, str] = attrs.field(factory=dict, repr=False)
 
 
-def road(reactor: Any, relay: RelayAddress, tls: RelayTls, limits: UpstreamLimits, source: str = "") -> Road:
+def road(
+    reactor: Any,
+    relay: RelayAddress,
+    tls: RelayTls,
+    limits: UpstreamLimits,
+    source: str = "",
+    proxy: Proxy | None = None,
+    headers: LinkHeaders = LinkHeaders(),  # noqa: B008 - a frozen value
+) -> Road:
     """The road to a relay; with TLS its certificate is verified before a byte of ours is sent.
 
-    ``source``: the address of this machine from which links come; empty: any.
+    ``source``: the address of this machine from which links come; empty: any. ``proxy``: what stands between; None:
+    nothing. ``headers``: of the WebSocket's request.
     Raises ``ConfigurationError`` for files that are no good.
     """
-    endpoint = reach(reactor, relay.host, relay.port, source)
+    if proxy is None:
+        endpoint = reach(reactor, relay.host, relay.port, source)
+    else:
+        endpoint = proxied(reactor, proxy, relay.host, relay.port, source)
     if relay.secure:
         endpoint = LinkTlsEndpoint(endpoint, relay.host, tls)
     kind = tls.link if relay.secure else LinkKind.WEBSOCKET
-    return Road(Upstream(endpoint, reactor, limits), relay.url, relay.secure, bool(tls.certificate), kind)
+    return Road(
+        Upstream(endpoint, reactor, limits),
+        relay.url,
+        relay.secure,
+        bool(tls.certificate),
+        kind,
+        headers.url(relay),
+        dict(headers.fields),
+    )
 
 
 def open_link(road: Road, clock: IReactorTime, limits: LinkLimits) -> Deferred[ILink]:
@@ -99,7 +127,7 @@ def open_link(road: Road, clock: IReactorTime, limits: LinkLimits) -> Deferred[I
         return websockets.buildProtocol(None)  # type: ignore[arg-type]
 
     opened: Deferred[ILink] = Deferred(cancel)
-    websockets = link_client_factory(road.url, on_link, on_failed, limits, clock)
+    websockets = link_client_factory(road.request or road.url, on_link, on_failed, limits, clock, road.headers)
     connecting = road.endpoint.connect(fork(agreed) if road.secure else websockets)
     connecting.addCallbacks(connections.append, not_connected)
     return opened

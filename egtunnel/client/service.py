@@ -23,10 +23,12 @@ from egtunnel.client.drain import drained
 from egtunnel.client.enrolment import Enrolment, EnrolmentLimits
 from egtunnel.client.greeting import GreetingLimits
 from egtunnel.client.identity import Identity, IdentityLimits, hold_identity
+from egtunnel.client.link_headers import LinkHeaders
 from egtunnel.client.link_tls import RelayTls
 from egtunnel.client.networks import NetworkChanges
 from egtunnel.client.offering import Difference, Offering
 from egtunnel.client.offers import Offer
+from egtunnel.client.proxies import Proxy
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.sleep import Sleep
 from egtunnel.client.termination import TerminationLimits
@@ -81,6 +83,8 @@ class Client(Service):
     :param relay_tls: whom to believe for the relay, and what to show it.
     :param insecure: send the token unencrypted to another machine, too.
     :param links: how many links there are at once.
+    :param proxy: what stands between this machine and the relay; None: nothing.
+    :param headers: of the WebSocket's request.
     :param sources: addresses of this machine from which the links come, in turn; none: any.
     :param say: takes one line for a person.
     :param on_claimed: told an offer and its public URL.
@@ -103,6 +107,8 @@ class Client(Service):
         insecure: bool = False,
         links: int = 1,
         sources: Sequence[str] = (),
+        proxy: Proxy | None = None,
+        headers: LinkHeaders = LinkHeaders(),  # noqa: B008 - a frozen value
         say: Callable[[str], None] = _ignore,
         on_claimed: Callable[[Offer, str], None] = _ignore,
         on_fatal: Callable[[EgtunnelError], None] = _ignore,
@@ -123,7 +129,9 @@ class Client(Service):
         self._say = say
         self._on_fatal = on_fatal
         self._random = random
-        self._roads = [road(reactor, relay, relay_tls, limits.dial, source) for source in sources or ("",)]
+        self._roads = [
+            road(reactor, relay, relay_tls, limits.dial, source, proxy, headers) for source in sources or ("",)
+        ]
         self._doubts = relay_tls.doubts()
         self._offering = Offering(
             offers,

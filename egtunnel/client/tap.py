@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
+from twisted.internet.defer import ensureDeferred
 from twisted.python.usage import UsageError
 
+from egtunnel.client.checking import RelayCheck, Tell, check_services
+from egtunnel.client.link_headers import LinkHeaders, read_link_headers
 from egtunnel.client.link_tls import LinkKind, RelayTls, link_kind
 from egtunnel.client.offering import Difference
 from egtunnel.client.offers import Offer
+from egtunnel.client.proxies import Proxy, proxy_for
 from egtunnel.client.relay_address import DEFAULT_RELAY, RelayAddress, parse_relay
 from egtunnel.client.reload import Reload
 from egtunnel.client.service import Client, ClientLimits
@@ -20,6 +25,7 @@ from egtunnel.client.sharing import Linking
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS, read_offer
 from egtunnel.clock import install_monotonic
+from egtunnel.command.foreground import log_little, until_done
 from egtunnel.configuration import (
     ConfiguredOptions,
     default_state,
@@ -39,7 +45,7 @@ from egtunnel.mux.limits import MuxLimits
 from egtunnel.session.session import SessionLimits
 from egtunnel.terminal import Terminal, own_pidfile
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "check", "makeService"]
 
 TUNNEL_OPTIONS = tuple(row[0] for row in TUNNEL_PARAMETERS)
 TUNNEL_SWITCHES = tuple(row[0] for row in TUNNEL_FLAGS)
@@ -65,6 +71,9 @@ class Options(ConfiguredOptions):
         parameter("token-file", None, "a file that holds the token, or one for each relay", folder, repeated=True),
         *TUNNEL_PARAMETERS,
         parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
+        parameter("link-header", None, "'Name: value' for the request of a WebSocket link", repeated=True),
+        parameter("link-host", None, "Host of that request, where it is not the relay's"),
+        parameter("proxy", None, "on the way to the relay: http://, https:// or socks5://host:port, none for none"),
         parameter("link", "auto", "over TLS: tls (no WebSocket), websocket, or auto", link_kind),
         parameter("links", 1, "links to the relay at once", whole_number(1, 8)),
         parameter("link-source", None, "address of this machine from which links come", interface, repeated=True),
@@ -82,6 +91,7 @@ class Options(ConfiguredOptions):
         parameter("config", None, "TOML file with the same names", folder),
     ]
     optFlags: ClassVar[list[list[Any]]] = [
+        ["check", None, "say, step by step, whether all of this would work, and end"],
         ["insecure", None, "send the token unencrypted to another machine"],
         *TUNNEL_FLAGS,
     ]
@@ -110,9 +120,15 @@ class Options(ConfiguredOptions):
             self.tokens: list[TokenSource] = [
                 self._token(number, on_command_line) for number in range(len(self.relays))
             ]
+            self.proxies: list[Proxy | None] = [
+                proxy_for(relay, self["proxy"] or "", os.environ) for relay in self.relays
+            ]
+            self.link_headers: LinkHeaders = read_link_headers(self["link-header"], self["link-host"] or "")
             self.relay_tls: RelayTls = self._relay_tls()
         except ConfigurationError as error:
             raise UsageError(error.text) from None
+        if self["check"]:
+            _check_and_end(self)
 
     def _offers(self, on_command_line: frozenset[str]) -> list[Offer]:
         """The tunnel that the options describe, and those of the file; a ``--local`` typed by hand stands alone."""
@@ -200,6 +216,38 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     return root
 
 
+async def check(options: Options, reactor: Any, tell: Tell) -> None:
+    """Whether a client with these options would work: its services first, then the way to each relay."""
+    await check_services(options.offers, reactor, tell)
+    for turn, relay in enumerate(options.relays):
+        checked = RelayCheck(
+            reactor,
+            relay,
+            options.relay_tls,
+            options.tokens[turn],
+            options.proxies[turn],
+            options.link_headers,
+            bool(options["insecure"]),
+        )
+        await checked.run(tell)
+
+
+def _check_and_end(options: Options) -> None:
+    """``--check``: the process ends here, before twistd goes to the background."""
+    from twisted.internet import reactor  # noqa: PLC0415 - only a tap may
+
+    bad: list[str] = []
+
+    def tell(what: str, good: bool, text: str) -> None:
+        print(f"{'good' if good else 'BAD '}  {what}: {text}", flush=True)
+        if not good:
+            bad.append(what)
+
+    log_little()
+    until_done(reactor, lambda running: ensureDeferred(check(options, running, tell)))
+    sys.exit(1 if bad else 0)
+
+
 def _client(
     options: Options, turn: int, reactor: Any, say: Callable[[str], None], fail: Callable[[EgtunnelError], None]
 ) -> Client:
@@ -214,6 +262,8 @@ def _client(
         insecure=bool(options["insecure"]),
         links=options["links"],
         sources=options["link-source"],
+        proxy=options.proxies[turn],
+        headers=options.link_headers,
         say=say,
         on_claimed=lambda offer, url: (
             None if options.screen is None else options.screen.claimed(offer.target.text, url)

@@ -19,7 +19,7 @@ from twisted.python.usage import UsageError
 
 from egtunnel.command.database import Misread
 
-__all__ = ["run", "run_once"]
+__all__ = ["log_little", "run", "run_once", "until_done"]
 
 
 def run(options: Any, make: Callable[..., Any], words: Sequence[str]) -> None:
@@ -40,7 +40,11 @@ def run(options: Any, make: Callable[..., Any], words: Sequence[str]) -> None:
 
 def run_once(options: Any, words: Sequence[str], work: Callable[[Any], Deferred[None]]) -> None:
     """Until ``work`` is done. Raises Misread, or what it failed with."""
-    running = _read(options, words)
+    until_done(_read(options, words), work)
+
+
+def until_done(running: Any, work: Callable[[Any], Deferred[None]]) -> None:
+    """Run the reactor until ``work`` is done. Raises what it failed with."""
     failed: list[Failure] = []
 
     def begin() -> None:
@@ -54,16 +58,21 @@ def run_once(options: Any, words: Sequence[str], work: Callable[[Any], Deferred[
 
 
 def _read(options: Any, words: Sequence[str]) -> Any:
-    """Read the options; what is logged from now on is shown if it is an error."""
+    """Read the options."""
     from twisted.internet import reactor  # noqa: PLC0415 - other commands need none
 
+    log_little()
     try:
         options.parseOptions(list(words))
     except UsageError as error:
         raise Misread(str(error)) from None
+    return reactor
+
+
+def log_little() -> None:
+    """What is logged from now on is shown if it is an error."""
     wrong: Any = LogLevelFilterPredicate(LogLevel.error)
     stderr: Any = sys.__stderr__
     globalLogBeginner.beginLoggingTo(
         [FilteringLogObserver(textFileLogObserver(stderr), [wrong])], redirectStandardIO=False
     )
-    return reactor

@@ -24,7 +24,7 @@ SECURE = ["--local", "80", "--relay", "wss://localhost"]
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests is seen."""
-    for variable in ("EGTUNNEL_RELAY", "EGTUNNEL_TOKEN"):
+    for variable in ("EGTUNNEL_RELAY", "EGTUNNEL_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
@@ -96,6 +96,10 @@ def test_the_defaults(tmp_path: Path) -> None:
         "listing": 0,
         "proxy-protocol": None,
         "link-path": "",
+        "link-header": [],
+        "link-host": None,
+        "proxy": None,
+        "check": 0,
         "link": "auto",
         "links": 1,
         "link-source": [],

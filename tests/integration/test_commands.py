@@ -93,17 +93,18 @@ def test_what_would_not_work_is_said_step_by_step(tmp_path: Path, start: Start, 
     client.url()
     relay_url = f"ws://localhost:{relay.port}"
     status, text = ran(tmp_path, "check", "--local", str(nginx.port), "--relay", relay_url, "--name", "demo")
-    service, relay_line = text.splitlines()
+    service, *relay_lines = text.splitlines()
     assert (status, service) == (0, f"good  service {nginx.port}: answers")
-    assert relay_line.startswith(f"good  relay {relay_url}") and relay_line.endswith("names are below localhost")
+    assert all(line.startswith(f"good  relay {relay_url}") for line in relay_lines)
+    assert relay_lines[-2].endswith("token: lets us in; names are below localhost")
     dead = free_port()
     (tmp_path / "wrong").write_text("wrong\n")
     status, text = ran(
         tmp_path, "check", "--local", str(dead), "--relay", relay_url, "--token-file", str(tmp_path / "wrong"), "--json"
     )
     facts = json.loads(text[: text.rindex("]") + 1])
-    assert status == 1 and [fact["good"] for fact in facts] == [False, False]
-    assert "does not know this token" in facts[1]["text"]
+    assert status == 1 and [fact["good"] for fact in facts] == [False, True, True, True, False]
+    assert "does not know this token" in facts[4]["text"]
     assert "connected again" not in client.output
     assert get(relay.port, relay.host("demo"), "/hello").status == 200
 
