@@ -16,7 +16,7 @@ from egtunnel.limits.terms import bandwidth_of, rate_of
 __all__ = ["KINDS", "LIMITS_OF_TOKEN", "RULES", "PortRange", "Scope", "ScopeLimits"]
 
 KINDS = frozenset({"http", "tcp", "tls", "udp"})
-RULES = ("kinds", "names", "hosts", "tcp-ports", "udp-ports", "tunnels", "private", "sharing")
+RULES = ("kinds", "names", "hosts", "tcp-ports", "udp-ports", "tunnels", "private", "sharing", "visits")
 """Every rule that can refuse a claim, in the order in which they are asked; the reason is ``scope-<rule>``."""
 _PATTERN = re.compile(r"[a-z0-9*.-]+", re.ASCII)
 
@@ -63,7 +63,8 @@ class Scope:
 
     ``names``: patterns of public names, ``*`` for any characters; ``hosts``: the same of custom hosts. ``tunnels``: of
     all clients with this token together. ``private``: may have tunnels that not everybody may visit. ``sharing``: may
-    serve a name together with other clients. ``limits``: of all its tunnels together (``LIMITS_OF_TOKEN``).
+    serve a name together with other clients. ``visits``: patterns of the private tunnels that it may visit, whoever
+    has them; None: those of its own owner. ``limits``: of all its tunnels together (``LIMITS_OF_TOKEN``).
     ``access``: rules for the visitors of all its tunnels, in place of what its clients say of the same rules.
     """
 
@@ -75,6 +76,7 @@ class Scope:
     tunnels: int | None = None
     private: bool = True
     sharing: bool = True
+    visits: tuple[str, ...] | None = None
     limits: Mapping[str, Any] = attrs.field(factory=dict)
     access: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
@@ -109,6 +111,14 @@ class Scope:
             raise _refused("private", "may have no private tunnels")
         if sharing and not self.sharing:
             raise _refused("sharing", "may not serve a name together with others")
+
+    def check_visit(self, name: str) -> bool:
+        """Whether the private tunnel of this name is named here; False: nothing is said. Raises Refused."""
+        if self.visits is None:
+            return False
+        if not _matches(name, self.visits):
+            raise _refused("visits", f"may visit {_listed(self.visits, 'no private tunnels')} only, not {name[:80]!a}")
+        return True
 
     def _check_place(self, name: str, host: str) -> None:
         if host:
@@ -257,6 +267,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "tunnels": _whole,
     "private": _yes_or_no,
     "sharing": _yes_or_no,
+    "visits": _patterns,
     "limits": _limits,
     "access": _rules,
 }

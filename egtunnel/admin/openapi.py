@@ -54,6 +54,7 @@ SCOPE = _object(
         "tunnels": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
         "private": TRUTH,
         "sharing": TRUTH,
+        "visits": PATTERNS,
         "access": {"type": "object"},
         "limits": _object(
             {},

@@ -55,6 +55,8 @@ _ADVICE = {
 async def check_services(offers: Sequence[Offer], reactor: Any, tell: Tell) -> None:
     """Whether each local service takes a connection."""
     for offer in offers:
+        if offer.kind == "visit":
+            continue
         what = f"service {offer.target.text}"
         try:
             dialer = offer.dialer(reactor, UpstreamLimits())

@@ -156,7 +156,7 @@ class Enrolment:
         if self.urls.get(number) != url:
             self.urls[number] = url
             self._news = True
-            self._say(f"{url} -> {offer.target.text}")
+            self._say(offer.line(url, plain(message.name)))
             self._on_claimed(offer, url)
         self._answered(number)
 

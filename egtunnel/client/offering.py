@@ -88,6 +88,8 @@ def _place(offer: Offer) -> tuple[str, str] | None:
     """The public place that an offer names."""
     if offer.kind == "tcp":
         return ("port", str(offer.port)) if offer.port else None
+    if offer.kind == "visit":
+        return "visit", f"{offer.name} {offer.listen}"
     if offer.kind == "tls":
         return "tls", (offer.host or offer.name).lower()
     if offer.host:

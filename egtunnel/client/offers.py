@@ -11,6 +11,7 @@ from egtunnel.client.targets import Target
 from egtunnel.client.termination import KeyFiles, Termination, TerminationLimits
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.upstream_tls import TlsTrust
+from egtunnel.client.visiting import Listen
 from egtunnel.interfaces import Dialer
 from egtunnel.policy import HeaderPolicy
 from egtunnel.session.messages import Claim
@@ -22,13 +23,13 @@ __all__ = ["Offer"]
 class Offer:
     """One tunnel to be.
 
-    ``kind``: ``http``, ``tcp`` or ``tls``. ``name``: the wanted name below the relay's domain, ``host``: a wanted host
-    name of one's own, both empty for a name of the relay's choice; ``port`` is the wanted public port, 0 for any.
-    ``host_header`` rewrites the Host of requests, ``policy`` other headers and paths. ``trust`` is for ``https://``
-    targets. ``share``: other clients may serve the place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor
-    at one of them. ``access``: rules for visitors, as JSON text; empty: none. ``announce``: the PROXY protocol that
-    tells the service who its visitor is, ``v1`` or ``v2``; empty: none. ``terminate``: TLS of the visitors ends here,
-    with these files; None: wherever it does.
+    ``kind``: ``http``, ``tcp``, ``tls``, or ``visit``: another client's private tunnel is opened here, at ``listen``.
+    ``name``: the wanted name below the relay's domain, ``host``: a wanted host name of one's own, both empty for a name
+    of the relay's choice; ``port``: the wanted public port, 0 for any. ``host_header`` rewrites the Host of requests,
+    ``policy`` other headers and paths. ``trust`` is for ``https://`` targets. ``share``: other clients may serve the
+    place, too; ``sticky`` (``address`` or ``cookie``) keeps a visitor at one of them. ``access``: rules for visitors,
+    as JSON text; empty: none. ``announce``: the PROXY protocol that tells the service who its visitor is, ``v1`` or
+    ``v2``; empty: none. ``terminate``: TLS of the visitors ends here, with these files; None: wherever it does.
     """
 
     target: Target
@@ -44,6 +45,7 @@ class Offer:
     access: str = attrs.field(default="", repr=False)
     announce: str = ""
     terminate: KeyFiles | None = None
+    listen: Listen | None = None
 
     def claim(self, number: int) -> Claim:
         """The message that asks for it, under our own ``number``."""
@@ -66,6 +68,13 @@ class Offer:
             dedicated=self.kind == "http" and bool(self.announce),
         )
 
+    def line(self, url: str, name: str) -> str:
+        """What a person is told once the relay has granted it, under this name."""
+        if self.kind == "visit":
+            return f"{self.target.text} -> {url}"
+        private = self.access and "private" in json.loads(self.access)
+        return f"{url} -> {self.target.text}" + (f" (private: egclient --visit {name} reaches it)" if private else "")
+
     def dialer(self, reactor: Any, limits: UpstreamLimits) -> Dialer:
         """How to reach its service; raises ``ConfigurationError`` where that cannot work."""
         return self.target.dialer(reactor, self.trust, limits, self.announce)
@@ -84,6 +93,8 @@ class Offer:
     @property
     def wish(self) -> str:
         """What is asked for, for a person."""
+        if self.kind == "visit":
+            return f"the private tunnel {self.name}"
         if self.kind == "tls":
             wanted = f"the TLS name {self.host or self.name}"
         elif self.kind == "tcp":

@@ -34,6 +34,7 @@ from egtunnel.client.sleep import Sleep
 from egtunnel.client.termination import TerminationLimits
 from egtunnel.client.uplink import Uplink, UplinkLimits
 from egtunnel.client.upstream import UpstreamLimits
+from egtunnel.client.visiting import Doors, VisitLimits
 from egtunnel.client.visitors import Visitors
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.mux.budget import Budget
@@ -62,6 +63,7 @@ class ClientLimits:
     identity: IdentityLimits = attrs.field(factory=IdentityLimits)
     link: LinkLimits = attrs.field(factory=LinkLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)
+    visit: VisitLimits = attrs.field(factory=VisitLimits)
     budget: int = 64 * 1024 * 1024
     heartbeat: tuple[float, float] = (1.0, 60.0)
     farewell: float = 3.0
@@ -142,6 +144,7 @@ class Client(Service):
             self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )
         self.visitors = Visitors(self._offering, say, reactor)
+        self._doors = Doors(reactor, lambda: self.session, self._visited, say, limits.visit)
         self._budget = Budget(limits.budget)
         self._companions = Companions(range(2, links + 1), self._companion, say)
         self._uplink = self._make_uplink(1, self._roads[0], self._hello, begin=self._begun, end=self._over)
@@ -215,6 +218,7 @@ class Client(Service):
         for watch in self._watches:
             watch.stop()
         self._loop.cancel()
+        self._doors.close()
         session, drain = self.session, self.limits.drain
         if session is None or not session.online or not drain or not self.enrolment.release():
             return self._leave()
@@ -248,6 +252,9 @@ class Client(Service):
 
     async def _until_fatal(self) -> EgtunnelError:
         try:
+            for offer in self._offering.offers.values():
+                if offer.listen is not None:
+                    self._doors.open(offer.name, offer.listen)
             self._take_identity()
         except ConfigurationError as error:
             return error
@@ -295,6 +302,13 @@ class Client(Service):
     def _doubt(self, *_: Any) -> None:
         self._uplink.continuity.doubt()
         self._companions.doubt()
+
+    def _visited(self, name: str) -> int | None:
+        """The number under which the relay lets us visit a private tunnel."""
+        for number, offer in self._offering.offers.items():
+            if offer.kind == "visit" and offer.name == name and number in self.enrolment.urls:
+                return number
+        return None
 
     def _take_identity(self) -> None:
         self._client_id = self._random_bytes(16).hex()

@@ -24,6 +24,7 @@ from egtunnel.client.service import Client, ClientLimits
 from egtunnel.client.sharing import Linking
 from egtunnel.client.token import TokenSource, token_from_file, token_from_text
 from egtunnel.client.tunnel_tables import TUNNEL_FLAGS, TUNNEL_PARAMETERS, read_offer
+from egtunnel.client.visiting import parse_listen, visit_target
 from egtunnel.clock import install_monotonic
 from egtunnel.command.foreground import log_little, until_done
 from egtunnel.configuration import (
@@ -70,6 +71,8 @@ class Options(ConfiguredOptions):
         parameter("token", None, "the token that the relay asks for (or EGTUNNEL_TOKEN)"),
         parameter("token-file", None, "a file that holds the token, or one for each relay", folder, repeated=True),
         *TUNNEL_PARAMETERS,
+        parameter("visit", None, "open the private tunnel of this name at --listen", repeated=True),
+        parameter("listen", None, "where --visit listens here: 127.0.0.1:5432, 5432, unix:/path", repeated=True),
         parameter("link-path", "", "path of the relay's WebSocket, where its URL has none (default /connect)"),
         parameter("link-header", None, "'Name: value' for the request of a WebSocket link", repeated=True),
         parameter("link-host", None, "Host of that request, where it is not the relay's"),
@@ -142,9 +145,20 @@ class Options(ConfiguredOptions):
             raise ConfigurationError(f"--{stray[0]} needs --local TARGET beside it")
         if "local" not in on_command_line:
             offers += [read_offer(table, f"tunnel {number}: ") for number, table in enumerate(tables, 1)]
+        offers += self._visits()
         if not offers:
             raise ConfigurationError("which service? Give --local TARGET, for example --local 8080, or --config FILE")
         return offers
+
+    def _visits(self) -> list[Offer]:
+        """One for each pair of ``--visit`` and ``--listen``."""
+        names, places = self["visit"], [parse_listen(text) for text in self["listen"]]
+        if len(names) != len(places):
+            raise ConfigurationError("--visit NAME and --listen ADDRESS:PORT go together: give one for each other")
+        return [
+            Offer(visit_target(name, place), kind="visit", name=name, listen=place)
+            for name, place in zip(names, places, strict=True)
+        ]
 
     def _relay_tls(self) -> RelayTls:
         """The files of the link's TLS, read once to see that they are good."""

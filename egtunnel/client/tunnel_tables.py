@@ -53,7 +53,7 @@ TUNNEL_PARAMETERS: list[list[Any]] = [
     *ACCESS_PARAMETERS,
 ]
 TUNNEL_FLAGS: list[list[Any]] = [
-    ["private", None, "only who has a link of a share may visit (egtunnel share makes them)"],
+    ["private", None, "only clients that --visit it, and who has a link of a share, come in"],
     ["share-name", None, "other clients may serve the same name, host or port, too"],
     ["local-insecure", None, "believe any certificate of an https:// target"],
     ["listing", None, "of a file:/folder, show also what is in folders without an index page"],
@@ -116,7 +116,12 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         for other in ("name", "host", "host-header", *(row[0] for row in HEADER_PARAMETERS)):
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: a TCP tunnel has a port, no name")
-        for other in (*WEB_ONLY, "private"):
+        if values["private"]:
+            raise ConfigurationError(
+                "--tcp and --private do not go together: a private tunnel has no public port; leave --tcp out, "
+                "give it a --name, and any TCP service is reached by egclient --visit"
+            )
+        for other in WEB_ONLY:
             if values[other]:
                 raise ConfigurationError(f"--tcp and --{other} do not go together: --{other} is a rule for HTTP")
         return Offer(target, kind="tcp", port=values["tcp"], trust=trust, access=read_access(values), **share)

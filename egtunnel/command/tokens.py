@@ -79,6 +79,8 @@ def add_to(commands: Any) -> None:
     create.add_argument(
         "--access", type=Path, metavar="FILE", help="JSON of rules for visitors that all its tunnels have (none)"
     )
+    create.add_argument("--visits", action="append", metavar="PATTERN", help="may visit private tunnels of such names")
+    create.add_argument("--no-visits", action="store_true", help="may visit no private tunnels")
     create.add_argument("--no-sharing", action="store_true", help="may not serve a name together with other clients")
     every = add_command(kinds, "list", _list, "list the tokens")
     every.add_argument("--owner", metavar="NAME", help="of this owner only")
@@ -150,6 +152,8 @@ def _scope(given: argparse.Namespace) -> Scope:
         value["access"] = _rules(given.access)
     if given.no_private:
         value["private"] = False
+    if given.visits or given.no_visits:
+        value["visits"] = given.visits or []
     if given.no_sharing:
         value["sharing"] = False
     try:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["Addresses", "is_local", "is_loopback", "parse_public_url"]
+__all__ = ["VISIT", "Addresses", "is_local", "is_loopback", "parse_public_url"]
 
+VISIT = "private://"
+"""How the address of what a client visits begins; it is nobody else's."""
 PORTS = {"http": 80, "https": 443}
 LINKS = {"http": "ws", "https": "wss"}
 

@@ -11,13 +11,14 @@ from twisted.logger import Logger
 
 from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, Refused
-from egtunnel.relay.addresses import Addresses
+from egtunnel.relay.addresses import VISIT, Addresses
 from egtunnel.relay.holdings import Title
 from egtunnel.relay.limiting import TOKEN_RULE
 from egtunnel.relay.manners import manner_of
 from egtunnel.relay.names import candidates, canonical, check_host, check_name
 from egtunnel.relay.reservations import Owner, Place
 from egtunnel.relay.tunnels import Manner, Tunnel, TunnelTable
+from egtunnel.relay.visits import check_visit
 from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release, Share
 from egtunnel.session.session import Session
 
@@ -42,8 +43,8 @@ class Claims:
     """Reads the control messages of one session, and holds the tunnels it has claimed by the client's own numbers.
 
     ``scope``: what the client's token may do; None: everything. ``title``: which places its owner may have.
-    ``refused``: is told of each claim that is refused. ``share``: makes a link to some of
-    the tunnels, by the client's own numbers.
+    ``granted`` and ``refused``: are told of each claim that is. ``visits``: the numbers of what the client visits.
+    ``share``: makes a link to some of the tunnels, by the client's own numbers.
     """
 
     log = Logger()
@@ -58,6 +59,8 @@ class Claims:
         scope: Scope | None = None,
     ) -> None:
         self.tunnels: dict[int, Tunnel] = {}
+        self.visits: set[int] = set()
+        self.granted: Callable[[Claimed], None] = lambda claimed: None
         self._session = session
         self._owner = owner
         self._table = table
@@ -105,6 +108,9 @@ class Claims:
 
     def _claim(self, claim: Claim) -> None:
         try:
+            if claim.kind == "visit":
+                self._visit(claim)
+                return
             tunnel = self._change(claim)
             if tunnel is None:
                 self._give_back(claim.tunnel)
@@ -121,7 +127,19 @@ class Claims:
             self._session.send(RefusedMessage(error.reason, error.text, error.retry, error.after, claim.tunnel))
         else:
             self.tunnels[claim.tunnel] = tunnel
-            self._session.send(Claimed(claim.tunnel, self._url(tunnel), tunnel.name, bool(tunnel.manner.access)))
+            self._granted(Claimed(claim.tunnel, self._url(tunnel), tunnel.name, bool(tunnel.manner.access)))
+
+    def _visit(self, claim: Claim) -> None:
+        """The client has somebody who wants to reach another client's private tunnel."""
+        self._give_back(claim.tunnel)
+        self._check_number(claim)
+        name = check_visit(claim, self._table, self.title.holder, self._scope)
+        self.visits.add(claim.tunnel)
+        self._granted(Claimed(claim.tunnel, VISIT + name, name))
+
+    def _granted(self, claimed: Claimed) -> None:
+        self.granted(claimed)
+        self._session.send(claimed)
 
     def _release(self, release: Release) -> None:
         self._give_back(release.tunnel)
@@ -134,6 +152,7 @@ class Claims:
         self.log.debug("client {client} says: {text}", client=self._owner.client, text=notice.text)
 
     def _give_back(self, number: int) -> None:
+        self.visits.discard(number)
         tunnel = self.tunnels.pop(number, None)
         server = None if tunnel is None else tunnel.servers.find(self._session, number)
         if tunnel is not None and server is not None:
@@ -163,10 +182,7 @@ class Claims:
         return tunnel.place.value in chosen
 
     def _bind(self, claim: Claim) -> Tunnel:
-        if claim.tunnel < 1:
-            raise Refused("bad-number", "a tunnel's number is 1 or more")
-        if len(self.tunnels) >= self._limits.tunnels:
-            raise Refused("too-many-tunnels", f"one client may have {self._limits.tunnels} tunnels")
+        self._check_number(claim)
         self._check_scope(claim)
         self._check_allowed(claim)
         if claim.kind == "http":
@@ -177,6 +193,12 @@ class Claims:
             place, _ = self._tls_place(claim)
             return self._wanted(place, claim, "name-taken", f"the TLS name {place.value} is taken")
         raise Refused("bad-kind", f"this relay has no tunnels of kind {claim.kind[:80]!a}")
+
+    def _check_number(self, claim: Claim) -> None:
+        if claim.tunnel < 1:
+            raise Refused("bad-number", "a tunnel's number is 1 or more")
+        if len(self.tunnels) + len(self.visits) >= self._limits.tunnels:
+            raise Refused("too-many-tunnels", f"one client may have {self._limits.tunnels} tunnels")
 
     def _check_scope(self, claim: Claim) -> None:
         """Whether the token may have this. Raises Refused, which names the rule."""

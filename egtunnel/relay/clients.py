@@ -25,6 +25,7 @@ from egtunnel.relay.share_requests import ShareRequests
 from egtunnel.relay.sharing import Sharing
 from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.tunnels import TunnelTable
+from egtunnel.relay.visits import Visits
 from egtunnel.session.bare import BareLink
 from egtunnel.session.messages import Welcome
 from egtunnel.session.session import Role, Session
@@ -54,6 +55,7 @@ class Clients:
         self._clock = clock
         self._tunnels = tunnels
         self._random_text = random_text
+        self.visits: Counter[str] = Counter()
         self.audit: Audit | None = None
         self.holdings = Holdings()
         self.sharing: Sharing | None = None
@@ -128,7 +130,7 @@ class Clients:
             budget=Budget(limits.session_memory, self.budget) if beside is None else beside.budget,
             id=self._random_text(),
             secret=self._random_text() + self._random_text(),
-            on_open=_no_channels,
+            on_open=_no_channels if beside is None else beside.on_open,
         )
         session.on_closed = lambda error: door.gone(owner, session, error)
         if beside is None:
@@ -150,6 +152,9 @@ class Clients:
         scope = self._scope_of(owner)
         claims = Claims(session, owner, self._tunnels, settings.addresses, settings.limits.claims, scope)
         claims.title = self.holdings.title(self._holder_of(owner), scope)
+        visits = Visits(session, self._tunnels, self.visits)
+        session.on_open = visits.opened
+        claims.granted = visits.told
         claims.refused = lambda error: self._note(owner, error)
         claims.share = ShareRequests(
             self.sharing, settings.addresses, self._holder_of(owner), scope, send=session.send, refused=claims.refused
@@ -181,5 +186,5 @@ class Clients:
 
 
 def _no_channels(channel: ChannelTransport, metadata: dict[str, Any]) -> None:
-    """A client opens channels to nothing: all visitors are on our side."""
+    """Until it is known who the client is."""
     channel.reset(UnknownTunnel("the relay offers no tunnels"))

@@ -78,7 +78,7 @@ class Session:
     back, ``on_back()`` that it has; ``on_leaving(error)`` that the peer means to end the session, whose channels go on
     until it does. All may be set later.
 
-    ``companions`` carry channels for this session, over links of their own.
+    ``companions`` carry channels for this session, over links of their own. ``peer``: as its latest link has it.
 
     :param secret: what the client has to know to go on over another link; "": the session ends with its link.
     """
@@ -112,6 +112,7 @@ class Session:
         self.round_trip: float | None = None
         self.closed: EgtunnelError | None = None
         self.companions: list[Session] = []
+        self.peer = ""
         self._clock = clock
         self._link: ILink | None = None
         self._link_full = False
@@ -152,7 +153,7 @@ class Session:
         away, self._expiry = self._expiry, None
         self._link = link
         self.round_trip = None  # the way may be another one
-        link.receiver = self
+        link.receiver, self.peer = self, link.peer
         link.admitted()
         self._keepalive.start()
         self._ping()

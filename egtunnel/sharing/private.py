@@ -14,7 +14,7 @@ from egtunnel.access.cookies import COOKIE, ShareCookie, read_cookie, sign_cooki
 from egtunnel.access.host_cookies import cookie_values, own_host, set_cookie
 from egtunnel.access.oidc.sealed import Seal
 from egtunnel.access.values import members
-from egtunnel.guard import OWN_PATH, AccessError, Asked, Denial, IGuard, Verdict
+from egtunnel.guard import OWN_PATH, Asked, Denial, IGuard, Verdict
 from egtunnel.interfaces import Visitor
 from egtunnel.sharing.book import Book, Entry
 from egtunnel.sharing.verdicts import OVER, PRIVATE, STALE, denial_of, move
@@ -22,6 +22,7 @@ from egtunnel.sharing.verdicts import OVER, PRIVATE, STALE, denial_of, move
 __all__ = ["ENTRY", "Keys", "Private", "private", "ticket"]
 
 ENTRY = OWN_PATH + b"share"
+NOBODY = Denial(404, "unknown-tunnel", "There is no tunnel of this name here.")
 _PURPOSE = "share-ticket"
 
 
@@ -33,17 +34,30 @@ class Keys:
     seal: Seal = attrs.field(repr=False)
 
 
-def private(value: Any, book: Book | None, keys: Callable[[], Keys]) -> Private:
+def private(value: Any, book: Book | None, keys: Callable[[], Keys]) -> IGuard:
     """The rule of ``{"owner": id}``, which the relay makes of a claim's ``true``. Raises AccessError."""
     (owner,) = members("private", value, ("owner",))
     if book is None:
-        raise AccessError("private: this relay has no store (--store), so nobody could be given a link")
+        return Hidden()
     return Private(book, keys(), owner)
 
 
 def ticket(keys: Keys, host: str, share: str, until: float) -> str:
     """What a browser shows at the tunnel's own host to get its cookie."""
     return keys.seal.close(_PURPOSE, (host,), {"share": share, "until": until})
+
+
+@implementer(IGuard)
+class Hidden:
+    """Without a store there are no links: only clients visit, and for everybody else nothing is there."""
+
+    def judge(self, asked: Asked, visitor: Visitor) -> Verdict:
+        """As where there is no tunnel."""
+        return NOBODY
+
+    def admits(self, visitor: Visitor) -> bool:
+        """The claim of a client that visits was judged."""
+        return visitor.kind == "visit"
 
 
 @implementer(IGuard)
@@ -75,8 +89,8 @@ class Private:
         return PRIVATE
 
     def admits(self, visitor: Visitor) -> bool:
-        """Links are for HTTP."""
-        return False
+        """Links are for HTTP; the claim of a client that visits was judged."""
+        return visitor.kind == "visit"
 
     def _opens(self, entry: Entry) -> bool:
         return entry.owner in ("", self._owner)

@@ -23,6 +23,7 @@ DEMO = Scope(
     tunnels=2,
     private=False,
     sharing=False,
+    visits=("demo-*",),
 )
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("kinds", {"kind": "tls", "name": "demo-a"}),
@@ -37,6 +38,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("tunnels", {"kind": "http", "name": "demo-c", "held": 2}),
     ("private", {"kind": "http", "name": "demo-a", "private": True}),
     ("sharing", {"kind": "http", "name": "demo-a", "sharing": True}),
+    ("visits", {"name": "other"}),
 ]
 
 
@@ -44,10 +46,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 def test_a_refusal_names_its_rule(rule: str, claim: dict[str, Any]) -> None:
     """In the reason, for programs, and in the text, for a person; asking again does not help."""
     with pytest.raises(Refused) as caught:
-        DEMO.check_claim(**claim)
+        (DEMO.check_visit if rule == "visits" else DEMO.check_claim)(**claim)
     assert caught.value.reason == f"scope-{rule}"
     assert f"rule '{rule}'" in caught.value.text
     assert not caught.value.retry
+
+
+def test_visits_that_are_named_and_those_that_are_not() -> None:
+    """Without the rule nothing is said: then it is the owner that counts."""
+    assert DEMO.check_visit("demo-db")
+    assert not Scope().check_visit("demo-db")
 
 
 def test_every_rule_is_tried() -> None:

@@ -299,11 +299,15 @@ def test_a_store_that_is_away_lets_in_who_is_known_and_nobody_else() -> None:
 
 
 def test_the_rule_of_a_claim() -> None:
-    """Only with a store, and only as the relay writes it."""
+    """Only as the relay writes it; without a store there are no links, and nothing to be seen."""
     desk = Desk()
     assert isinstance(private({"owner": "ann"}, desk.shelf.book, lambda: KEYS), Private)
-    with pytest.raises(AccessError, match="no store"):
-        private({"owner": "ann"}, None, lambda: KEYS)
+    hidden = private({"owner": "ann"}, None, lambda: KEYS)
+    for guard in (hidden, private({"owner": "ann"}, desk.shelf.book, lambda: KEYS)):
+        assert guard.admits(Visitor("visit", "192.0.2.7", 1))
+        assert not guard.admits(Visitor("tcp", "192.0.2.7", 1))
+    verdict = hidden.judge(Asked(b"GET", b"/"), Visitor("http", "192.0.2.7", 1))
+    assert isinstance(verdict, Denial) and (verdict.status, verdict.word) == (404, "unknown-tunnel")
     for wrong in (True, {}, {"owner": "a", "b": "c"}):
         with pytest.raises(AccessError):
             private(wrong, desk.shelf.book, lambda: KEYS)

@@ -9,10 +9,11 @@ from egtunnel.errors import EgtunnelError, LinkLost, Refused, Superseded
 from egtunnel.relay.admission import Door
 from egtunnel.relay.clients import Clients
 from egtunnel.relay.reservations import Owner
+from egtunnel.relay.visits import Visits
 from egtunnel.relay.workers.mirror import Mirror
 from egtunnel.relay.workers.registry import words_of
 from egtunnel.relay.workers.wire import Words
-from egtunnel.session.messages import Claim, Message, Notice, RefusedMessage, Release, Share, Welcome, decode
+from egtunnel.session.messages import Claim, Claimed, Message, Notice, RefusedMessage, Release, Share, Welcome, decode
 from egtunnel.session.session import Session
 
 __all__ = ["WorkerClients"]
@@ -31,6 +32,7 @@ class WorkerClients(Clients):
         self._sessions: dict[str, Session] = {}
         self._heard: dict[str, bool] = {}
         self._owners: dict[str, Owner] = {}
+        self._visits: dict[str, Visits] = {}
 
     def find(self, id: str) -> Session | None:
         """The session of a client; not one of its companions."""
@@ -48,6 +50,8 @@ class WorkerClients(Clients):
             told = decode(message.encode())
             if isinstance(told, RefusedMessage):
                 self._note(self._owners[id], Refused(told.code, told.text))
+            if isinstance(told, Claimed):
+                self._visits[id].told(told)
             session.send(told)
 
     def disconnect(self, id: str) -> bool:
@@ -76,10 +80,13 @@ class WorkerClients(Clients):
         self._sessions[session.id] = session
         self._heard[session.id] = True
         self._owners[session.id] = owner
+        tunnels: Any = self.mirror
+        self._visits[session.id] = visits = Visits(session, tunnels, self.visits)
+        session.on_open = visits.opened
 
         def closed(error: EgtunnelError) -> None:
             del self._sessions[session.id]
-            del self._heard[session.id], self._owners[session.id]
+            del self._heard[session.id], self._owners[session.id], self._visits[session.id]
             door.gone(owner, session, error)
             self.tell({"type": "over", "session": session.id})
 
@@ -99,6 +106,8 @@ class WorkerClients(Clients):
         )
 
     def _message(self, session: Session, message: Message) -> None:
+        if isinstance(message, (Claim, Release)):
+            self._visits[session.id].drop(message.tunnel)
         if isinstance(message, (Claim, Release, Share)):
             self.tell({"type": "said", "session": session.id, "message": words_of(message)})
         elif not isinstance(message, Notice):
