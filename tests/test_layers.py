@@ -19,6 +19,7 @@ AUTOBAHN_HOME = "egtunnel.session.websocket"
 
 EAGER = frozenset({"egtunnel.eager", "egtunnel.eager_dial", "egtunnel.eager_tls"})
 SEAMS = EAGER | {
+    "egtunnel.datagrams",
     "egtunnel.errors",
     "egtunnel.guard",
     "egtunnel.interfaces",
@@ -75,6 +76,7 @@ LAYERS = (  # the first row that holds a module counts
         frozenset({"egtunnel.errors", "egtunnel.interfaces"}),
         STDLIB | {"attrs", "twisted", "zope"},
     ),
+    Layer("egtunnel.datagrams", frozenset({"egtunnel.errors"}), STDLIB | {"attrs", "twisted", "zope"}),
     Layer("egtunnel.eager", frozenset(), STDLIB | {"twisted"}),
     Layer("egtunnel.eager_dial", frozenset(), STDLIB | {"twisted", "zope"}),
     Layer("egtunnel.listening", frozenset(), STDLIB | {"twisted"}),

@@ -9,9 +9,8 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IResolutionReceiver, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from zope.interface import implementer
 
 from egtunnel import __version__
 from egtunnel.client.certificate_names import names_of
@@ -23,6 +22,7 @@ from egtunnel.client.offers import Offer
 from egtunnel.client.proxied import proxied
 from egtunnel.client.proxies import Proxy
 from egtunnel.client.relay_address import RelayAddress
+from egtunnel.client.resolving import addresses_of
 from egtunnel.client.upstream import Upstream, UpstreamLimits, reach
 from egtunnel.errors import EgtunnelError, HandshakeError, LinkLost
 from egtunnel.interfaces import ILink, Visitor
@@ -55,7 +55,7 @@ _ADVICE = {
 async def check_services(offers: Sequence[Offer], reactor: Any, tell: Tell) -> None:
     """Whether each local service takes a connection."""
     for offer in offers:
-        if offer.kind == "visit":
+        if offer.kind in ("visit", "udp"):  # nothing that could be asked
             continue
         what = f"service {offer.target.text}"
         try:
@@ -120,9 +120,7 @@ class RelayCheck:
         host, _ = self._next
         if _is_address(host) or host == "localhost" or host.endswith(".localhost"):
             return f"{host} needs no look-up"
-        found: Deferred[list[str]] = Deferred()
-        self.reactor.nameResolver.resolveHostName(_Addresses(found), host)
-        addresses = await found
+        addresses = await addresses_of(self.reactor, host)
         if not addresses:
             raise LinkLost(f"{host} was not found")
         return f"{host} is {', '.join(addresses)}"
@@ -209,21 +207,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@implementer(IResolutionReceiver)
-class _Addresses:
-    """Collects what a name stands for."""
-
-    def __init__(self, found: Deferred[list[str]]) -> None:
-        self._found = found
-        self._addresses: dict[str, None] = {}
-
-    def resolutionBegan(self, resolutionInProgress: Any) -> None:
-        """Nothing yet."""
-
-    def addressResolved(self, address: Any) -> None:
-        self._addresses[address.host] = None
-
-    def resolutionComplete(self) -> None:
-        self._found.callback(list(self._addresses))

@@ -86,8 +86,8 @@ def _itself(offer: Offer) -> Hashable:
 
 def _place(offer: Offer) -> tuple[str, str] | None:
     """The public place that an offer names."""
-    if offer.kind == "tcp":
-        return ("port", str(offer.port)) if offer.port else None
+    if offer.kind in ("tcp", "udp"):
+        return (f"{offer.kind} port", str(offer.port)) if offer.port else None
     if offer.kind == "visit":
         return "visit", f"{offer.name} {offer.listen}"
     if offer.kind == "tls":

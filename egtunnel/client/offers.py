@@ -23,7 +23,7 @@ __all__ = ["Offer"]
 class Offer:
     """One tunnel to be.
 
-    ``kind``: ``http``, ``tcp``, ``tls``, or ``visit``: another client's private tunnel is opened here, at ``listen``.
+    ``kind``: ``http``, ``tcp``, ``tls``, ``udp``, or ``visit``: another's private tunnel is opened here, at ``listen``.
     ``name``: the wanted name below the relay's domain, ``host``: a wanted host name of one's own, both empty for a name
     of the relay's choice; ``port``: the wanted public port, 0 for any. ``host_header`` rewrites the Host of requests,
     ``policy`` other headers and paths. ``trust`` is for ``https://`` targets. ``share``: other clients may serve the
@@ -97,8 +97,9 @@ class Offer:
             return f"the private tunnel {self.name}"
         if self.kind == "tls":
             wanted = f"the TLS name {self.host or self.name}"
-        elif self.kind == "tcp":
-            wanted = f"TCP port {self.port}" if self.port else "a TCP port"
+        elif self.kind in ("tcp", "udp"):
+            kind = self.kind.upper()
+            wanted = f"{kind} port {self.port}" if self.port else f"a {kind} port"
         else:
             wanted = self.host or self.name or "a name"
         return f"{wanted} for {self.target.text}"

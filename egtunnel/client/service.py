@@ -32,10 +32,12 @@ from egtunnel.client.proxies import Proxy
 from egtunnel.client.relay_address import RelayAddress
 from egtunnel.client.sleep import Sleep
 from egtunnel.client.termination import TerminationLimits
+from egtunnel.client.udp_visitors import UDPVisitors
 from egtunnel.client.uplink import Uplink, UplinkLimits
 from egtunnel.client.upstream import UpstreamLimits
 from egtunnel.client.visiting import Doors, VisitLimits
 from egtunnel.client.visitors import Visitors
+from egtunnel.datagrams import DatagramLimits
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.mux.budget import Budget
 from egtunnel.session.messages import Hello, Shared
@@ -64,6 +66,7 @@ class ClientLimits:
     link: LinkLimits = attrs.field(factory=LinkLimits)
     session: SessionLimits = attrs.field(factory=SessionLimits)
     visit: VisitLimits = attrs.field(factory=VisitLimits)
+    datagrams: DatagramLimits = attrs.field(factory=DatagramLimits)
     budget: int = 64 * 1024 * 1024
     heartbeat: tuple[float, float] = (1.0, 60.0)
     farewell: float = 3.0
@@ -143,7 +146,7 @@ class Client(Service):
         self.enrolment = Enrolment(
             self._offering, clock=reactor, random=random, say=say, on_claimed=on_claimed, limits=limits.enrolment
         )
-        self.visitors = Visitors(self._offering, say, reactor)
+        self.visitors = Visitors(self._offering, say, reactor, UDPVisitors(reactor, limits.datagrams))
         self._doors = Doors(reactor, lambda: self.session, self._visited, say, limits.visit)
         self._budget = Budget(limits.budget)
         self._companions = Companions(range(2, links + 1), self._companion, say)

@@ -55,7 +55,9 @@ TUNNEL_SWITCHES = tuple(row[0] for row in TUNNEL_FLAGS)
 class Options(ConfiguredOptions):
     """The command line of ``twistd egclient``."""
 
-    synopsis = "[--relay URL]... --local TARGET [--name NAME | --host CUSTOM.HOST | --tls NAME | --tcp PORT]"
+    synopsis = (
+        "[--relay URL]... --local TARGET [--name NAME | --host CUSTOM.HOST | --tls NAME | --tcp PORT | --udp PORT]"
+    )
     longdesc = (
         "Gives local services a public address through an egtunnel relay. TARGET is 8080, host:8080, "
         "http://host:port, https://host:port, h2c://host:port, unix:/path, file:/folder or a Twisted client endpoint. "

@@ -41,7 +41,8 @@ class Target:
     ``text`` is what to show, ``key`` a digest that stays the same for the same target (the relay gives the same name
     again for it), ``scheme`` is ``http`` or ``https``: what the service speaks if it speaks HTTP. ``protocol`` is
     ``h2c`` where that is HTTP/2 in the clear, else empty. ``secure_host``: for whom its certificate has to be, empty:
-    there is no TLS. ``folder``: it is the files there, shown with a ``listing`` or without.
+    there is no TLS. ``folder``: it is the files there, shown with a ``listing`` or without. ``address``: host and
+    port, where it is nothing but that.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Target:
     secure_host: str = ""
     folder: str = ""
     listing: bool = False
+    address: tuple[str, int] | None = None
 
     def dialer(
         self,
@@ -121,7 +123,8 @@ def _target(text: str, canonical: str, make: MakeEndpoint, protocol: str = "", s
 
 def _address(text: str, host: str, port_text: str) -> Target:
     host, port = _host(text, host), _port(text, port_text)
-    return _target(text, f"tcp:{host}:{port}", lambda reactor: reach(reactor, host, port))
+    target = _target(text, f"tcp:{host}:{port}", lambda reactor: reach(reactor, host, port))
+    return attrs.evolve(target, address=(host, port))
 
 
 def _url(text: str) -> Target:

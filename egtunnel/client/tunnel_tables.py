@@ -41,6 +41,7 @@ TUNNEL_PARAMETERS: list[list[Any]] = [
     parameter("name", None, "the public name wanted below the relay's domain", _word),
     parameter("host", None, "a public host name of your own", _word),
     parameter("tcp", None, "share a TCP port, not HTTP: the public port wanted, 0 for any", whole_number(0, 65535)),
+    parameter("udp", None, "share a UDP port: the public port wanted, 0 for any", whole_number(0, 65535)),
     parameter(
         "tls", None, "share TLS as it is: the name or host that visitors ask for; only the service has the key", _word
     ),
@@ -110,6 +111,8 @@ def _offer(values: Mapping[str, Any]) -> Offer:
     share["announce"] = _announce(values, target)
     if values["tls"] is not None:
         return _tls(values, target, trust, share)
+    if values["udp"] is not None:
+        return _udp(values, target, share)
     if values["tls-terminate"]:
         raise ConfigurationError("--tls-terminate ends the TLS of a TLS tunnel: give --tls NAME, too")
     if values["tcp"] is not None:
@@ -139,10 +142,22 @@ def _offer(values: Mapping[str, Any]) -> Offer:
     )
 
 
+def _udp(values: Mapping[str, Any], target: Target, share: dict[str, Any]) -> Offer:
+    """Datagrams to a host and port."""
+    others = ("tcp", "name", "host", "host-header", "private", "proxy-protocol", "tls-terminate", *WEB_ONLY)
+    for other in (*others, *(row[0] for row in HEADER_PARAMETERS)):
+        if values[other] or (other == "tcp" and values[other] is not None):
+            raise ConfigurationError(f"--udp and --{other} do not go together: datagrams know nothing of that")
+    if target.address is None:
+        raise ConfigurationError("--udp needs --local PORT or --local HOST:PORT, which takes datagrams")
+    return Offer(target, kind="udp", port=values["udp"], access=read_access(values), **share)
+
+
 def _tls(values: Mapping[str, Any], target: Target, trust: TlsTrust, share: dict[str, Any]) -> Offer:
     """Bytes from the visitor's first one on; HTTP is nobody's business on the way."""
-    for other in ("tcp", "name", "host", "host-header", "private", *WEB_ONLY, *(row[0] for row in HEADER_PARAMETERS)):
-        if values[other] or (other == "tcp" and values[other] is not None):
+    others = ("tcp", "udp", "name", "host", "host-header", "private", *WEB_ONLY)
+    for other in (*others, *(row[0] for row in HEADER_PARAMETERS)):
+        if values[other] or (other in ("tcp", "udp") and values[other] is not None):
             raise ConfigurationError(f"--tls and --{other} do not go together: what passes in TLS is not looked at")
     files = values["tls-terminate"] or []
     if len(files) > 2:
@@ -173,10 +188,12 @@ def _announce(values: Mapping[str, Any], target: Target) -> str:
 def _share(values: Mapping[str, Any]) -> dict[str, Any]:
     """How the place is shared with other clients."""
     share, sticky = values["share-name"], values["sticky"] or ""
-    if share and not (values["name"] or values["host"] or values["tcp"] or values["tls"]):
-        raise ConfigurationError("--share-name: name what is shared, with --name, --host, --tls or --tcp PORT")
+    if share and not (values["name"] or values["host"] or values["tcp"] or values["tls"] or values["udp"]):
+        raise ConfigurationError(
+            "--share-name: name what is shared, with --name, --host, --tls, --tcp PORT or --udp PORT"
+        )
     if sticky and not share:
         raise ConfigurationError("--sticky is for names that several clients serve: give --share-name, too")
-    if sticky == "cookie" and (values["tcp"] is not None or values["tls"] is not None):
+    if sticky == "cookie" and any(values[kind] is not None for kind in ("tcp", "tls", "udp")):
         raise ConfigurationError("--sticky cookie is for HTTP: this tunnel can do --sticky address")
     return {"share": share, "sticky": sticky}

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from egtunnel.client.calm import Calm
 from egtunnel.client.offering import Offering
+from egtunnel.client.udp_visitors import UDPVisitors
 from egtunnel.client.watching import Watch, WatchedFar, WatchedNear
 from egtunnel.errors import EgtunnelError, UnknownTunnel, UpstreamBroke
 from egtunnel.interfaces import Visitor
@@ -29,6 +30,7 @@ class Visitors:
 
     :param offering: our tunnels by our numbers, and how to reach their services.
     :ivar watch: looks at what goes through; None: nobody does.
+    :param udp: serves those of UDP tunnels; None: there are none.
     :param say: takes one line when a local service does not answer.
     """
 
@@ -39,8 +41,10 @@ class Visitors:
         offering: Offering,
         say: Callable[[str], None],
         clock: IReactorTime,
+        udp: UDPVisitors | None = None,
     ) -> None:
         self.watch: Watch | None = None
+        self.udp = udp
         self._offering = offering
         self._calm = defaultdict[int, Calm](lambda: Calm(say, clock))
 
@@ -50,6 +54,9 @@ class Visitors:
         served = self._offering.served(number) if type(number) is int else None
         if type(number) is not int or served is None:
             channel.reset(UnknownTunnel())
+            return
+        if served.offer.kind == "udp" and served.offer.target.address is not None and self.udp is not None:
+            self.udp.opened(channel, *served.offer.target.address, lambda text: self._tell(number, text))
             return
         half, far = self._ends()
         channel.connect_protocol(half if served.termination is None else served.termination.around(half))
@@ -64,13 +71,16 @@ class Visitors:
         return near, lambda: WatchedFar(UpstreamBroke, near)
 
     def _failed(self, reason: Failure, number: int) -> None:
-        error, served = reason.value, self._offering.served(number)
+        error = reason.value
         if isinstance(error, EgtunnelError):
-            if served is not None:
-                text = f"{served.offer.target.text}: {error.text}; its visitors get an error"
-                self._calm[number].tell(text)
+            self._tell(number, error.text)
         elif not isinstance(error, CancelledError):
             self.log.failure("serving a visitor of tunnel {tunnel} failed", reason, tunnel=number)
+
+    def _tell(self, number: int, text: str) -> None:
+        served = self._offering.served(number)
+        if served is not None:
+            self._calm[number].tell(f"{served.offer.target.text}: {text}; its visitors get an error")
 
 
 def _visitor(metadata: dict[str, Any]) -> Visitor:

@@ -59,6 +59,10 @@ class Addresses:
         """The public address of a TCP tunnel."""
         return f"tcp://{self.domain}:{port}"
 
+    def udp_url(self, port: str) -> str:
+        """The public address of a UDP tunnel."""
+        return f"udp://{self.domain}:{port}"
+
     def tls_url(self, host: str) -> str:
         """The public address of a TLS tunnel."""
         return f"tls://{host}:{self.port}"

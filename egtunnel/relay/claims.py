@@ -25,16 +25,19 @@ from egtunnel.session.session import Session
 __all__ = ["ClaimLimits", "Claims"]
 
 KEY_LENGTH = 128
+PORTS = {"tcp": "port", "udp": "udp"}
+"""Kinds of tunnels that have a port of their own, and of its place."""
 
 
 @attrs.frozen
 class ClaimLimits:
-    """``tunnels``: of one session. ``ports``: public TCP ports. ``after``: seconds until what the machine could not
-    give is worth another try. ``forbidden``: patterns of names and hosts that nobody gets.
+    """``tunnels``: of one session. ``ports``: public TCP ports, ``udp_ports``: UDP ones. ``after``: seconds until what
+    the machine could not give is worth another try. ``forbidden``: patterns of names and hosts that nobody gets.
     """
 
     tunnels: int = 100
     ports: range = range(20_000, 20_100)
+    udp_ports: range = range(20_000, 20_100)
     after: float = 30.0
     forbidden: tuple[str, ...] = ()
 
@@ -170,8 +173,8 @@ class Claims:
     def _stays(self, tunnel: Tunnel, claim: Claim) -> bool:
         if claim.kind != tunnel.kind or (claim.name and claim.host):
             return False
-        if claim.kind == "tcp" and claim.port:
-            return tunnel.place == Place("port", str(claim.port))
+        if claim.kind in PORTS and claim.port:
+            return tunnel.place == Place(PORTS[claim.kind], str(claim.port))
         if claim.kind == "tls":
             return tunnel.place == self._tls_place(claim)[0]
         if claim.kind == "http" and claim.host:
@@ -187,8 +190,8 @@ class Claims:
         self._check_allowed(claim)
         if claim.kind == "http":
             return self._bind_http(claim)
-        if claim.kind == "tcp":
-            return self._bind_port(claim)
+        if claim.kind in PORTS:
+            return self._bind_port(claim, claim.kind.upper(), PORTS[claim.kind])
         if claim.kind == "tls":
             place, _ = self._tls_place(claim)
             return self._wanted(place, claim, "name-taken", f"the TLS name {place.value} is taken")
@@ -214,8 +217,8 @@ class Claims:
             )
 
     def _check_allowed(self, claim: Claim) -> None:
-        port = str(claim.port) if claim.kind == "tcp" and claim.port else ""
-        wanted = {"name": canonical(claim.name), "host": canonical(claim.host), "port": port}
+        port = str(claim.port) if claim.kind in PORTS and claim.port else ""
+        wanted = {"name": canonical(claim.name), "host": canonical(claim.host), PORTS.get(claim.kind, "port"): port}
         places = [Place(kind, value) for kind, value in wanted.items() if value]
         if claim.kind == "tls":
             places = [self._tls_place(claim)[1]]
@@ -225,13 +228,16 @@ class Claims:
             self.title.check(place)
 
     def _forbidden(self, place: Place) -> bool:
-        return place.kind != "port" and any(fnmatchcase(place.value, pattern) for pattern in self._limits.forbidden)
+        return place.kind not in PORTS.values() and any(
+            fnmatchcase(place.value, pattern) for pattern in self._limits.forbidden
+        )
 
     def _allowed(self, place: Place) -> bool:
         """Whether the place is one that the relay gives by itself, and gives to this token."""
         if self._forbidden(place) or self.title.anothers(place):
             return False
-        ranges = None if self._scope is None or place.kind != "port" else self._scope.tcp_ports
+        scoped = {} if self._scope is None else {"port": self._scope.tcp_ports, "udp": self._scope.udp_ports}
+        ranges = scoped.get(place.kind)
         return ranges is None or any(int(place.value) in ports for ports in ranges)
 
     def _bind_http(self, claim: Claim) -> Tunnel:
@@ -259,25 +265,28 @@ class Claims:
             return Place("tls", self._addresses.name_host(name)), Place("name", name)
         return Place("tls", check_host(host, domain)), Place("host", host)
 
-    def _bind_port(self, claim: Claim) -> Tunnel:
-        ports = self._limits.ports
+    def _ports(self, place_kind: str) -> range:
+        return self._limits.ports if place_kind == "port" else self._limits.udp_ports
+
+    def _bind_port(self, claim: Claim, kind: str, place_kind: str) -> Tunnel:
+        ports = self._ports(place_kind)
         if not ports:
-            raise Refused("bad-kind", "this relay has no TCP ports to give")
+            raise Refused("bad-kind", f"this relay has no {kind} ports to give")
         if claim.share and not claim.port:
-            raise Refused("bad-name", "ask for the TCP port that is to be shared")
+            raise Refused("bad-name", f"ask for the {kind} port that is to be shared")
         if claim.port:
             if claim.port not in ports:
-                raise Refused("port-out-of-range", f"this relay gives TCP ports {ports[0]} to {ports[-1]} only")
-            taken = f"the TCP port {claim.port} is taken"
-            return self._wanted(Place("port", str(claim.port)), claim, "port-taken", taken)
+                raise Refused("port-out-of-range", f"this relay gives {kind} ports {ports[0]} to {ports[-1]} only")
+            taken = f"the {kind} port {claim.port} is taken"
+            return self._wanted(Place(place_kind, str(claim.port)), claim, "port-taken", taken)
         key = claim.key[:KEY_LENGTH]
-        for place in self._choices("port", key, map(str, ports)):
+        for place in self._choices(place_kind, key, map(str, ports)):
             try:
                 return self._take(place, claim, key)
             except Refused as error:
                 if error.reason != "port-unavailable":
                     raise
-        raise Refused("no-free-port", "no TCP port of the relay is free", retry=True, after=self._limits.after)
+        raise Refused("no-free-port", f"no {kind} port of the relay is free", retry=True, after=self._limits.after)
 
     def _wanted(self, place: Place, claim: Claim, reason: str, text: str) -> Tunnel:
         tunnel = self._table.at(place)
@@ -309,7 +318,7 @@ class Claims:
             if (
                 self._free(place, False)
                 and self._allowed(place)
-                and (kind != "port" or int(value) in self._limits.ports)
+                and (kind not in PORTS.values() or int(value) in self._ports(kind))
             ):
                 yield place
         for value in values:
@@ -364,6 +373,7 @@ class Claims:
             "host": self._addresses.host_url,
             "port": self._addresses.tcp_url,
             "tls": self._addresses.tls_url,
+            "udp": self._addresses.udp_url,
         }
         return urls[tunnel.place.kind](tunnel.name)
 

@@ -24,7 +24,8 @@ log = Logger()
 class Departure:
     """Everything that takes visitors in, and what they leave behind.
 
-    :param tcp: the TCP ingress; ``http``: that of HTTP. ``visitors``: how many connections there are.
+    :param tcp: the TCP ingress; ``udp``: that of UDP; ``http``: that of HTTP.
+    :param visitors: how many connections there are.
     :param send_away: tells every client to go, and why.
     """
 
@@ -34,6 +35,7 @@ class Departure:
         *,
         listeners: Listeners,
         tcp: Any,
+        udp: Any,
         http: Any,
         state: State,
         ledger: Ledger,
@@ -45,6 +47,7 @@ class Departure:
         self._clock = clock
         self._listeners = listeners
         self._tcp = tcp
+        self._udp = udp
         self._http = http
         self._state = state
         self._ledger = ledger
@@ -57,6 +60,7 @@ class Departure:
     def close_ports(self) -> Deferred[Any]:
         """Take nobody new; fires when all ports are closed."""
         self._tcp.stop_listening()
+        self._udp.stop_listening()
         return self._listeners.close()
 
     def stop(self, grace: float) -> Deferred[None] | None:
@@ -78,8 +82,8 @@ class Departure:
 
     def freeze(self) -> Sockets:
         """Accept and write nothing any more; the sockets that the new relay is to have."""
-        sockets = self._listeners.open, self._tcp.ports
-        for port in (*sockets[0].values(), *sockets[1].values()):
+        sockets = self._listeners.open, self._tcp.ports, self._udp.ports
+        for port in (*sockets[0].values(), *sockets[1].values(), *sockets[2].values()):
             port.stopReading()
         give_up(sockets, self._state, self._ledger)
         return sockets
@@ -87,7 +91,7 @@ class Departure:
     def thaw(self) -> None:
         """The new relay did not begin: go on as before."""
         take_back(self._state, self._ledger)
-        for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
+        for port in (*self._listeners.open.values(), *self._tcp.ports.values(), *self._udp.ports.values()):
             port.startReading()
 
     def leave(self, grace: float) -> Deferred[None]:

@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from egtunnel.datagrams import DatagramSocket
 from egtunnel.relay.takeover import READY, REQUEST, SOCKET
 
 __all__ = ["Handover", "Sockets"]
@@ -25,8 +26,8 @@ PATIENCE = 30.0
 CREDENTIALS = struct.Struct("3i")
 """Of SO_PEERCRED: process, user, group (unix(7))."""
 
-Sockets = tuple[dict[int, IListeningPort], dict[int, IListeningPort]]
-"""The relay's own ports and those of TCP tunnels, by number."""
+Sockets = tuple[dict[int, IListeningPort], dict[int, IListeningPort], dict[int, DatagramSocket]]
+"""The relay's own ports, those of TCP tunnels and those of UDP tunnels, by number."""
 
 
 class Handover(Factory):
@@ -124,10 +125,10 @@ class HandoverProtocol(Protocol):
             self.transport.loseConnection()
             return
         self._handover.busy = self._asked = True
-        ports, tunnels = self._handover.freeze()
+        ports, tunnels, udp = self._handover.freeze()
         self._handover.close()
-        for port in (*ports.values(), *tunnels.values()):
+        for port in (*ports.values(), *tunnels.values(), *udp.values()):
             self.transport.sendFileDescriptor(port.fileno())  # type: ignore[attr-defined]
-        answer = json.dumps({"ports": list(ports), "tunnels": list(tunnels)}).encode()
+        answer = json.dumps({"ports": list(ports), "tunnels": list(tunnels), "udp": list(udp)}).encode()
         # Each descriptor travels with a byte of its own.
-        self.transport.write(answer.ljust(len(ports) + len(tunnels)) + b"\n")
+        self.transport.write(answer.ljust(len(ports) + len(tunnels) + len(udp)) + b"\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["FIRST_DESCRIPTOR", "Inherited", "sockets_of_systemd"]
+__all__ = ["FIRST_DESCRIPTOR", "Inherited", "sockets_of_systemd", "takes_datagrams"]
 
 FIRST_DESCRIPTOR = 3
 """The first of the descriptors that systemd passes (sd_listen_fds(3))."""
@@ -18,14 +18,18 @@ FIRST_DESCRIPTOR = 3
 
 @attrs.define
 class Inherited:
-    """Sockets that listen already, by port: the relay's own, and those of TCP tunnels. Each is taken once."""
+    """Sockets that listen already, by port: the relay's own, those of TCP tunnels and of UDP ones.
+
+    Each is taken once.
+    """
 
     ports: dict[int, socket.socket] = attrs.field(factory=dict)
     tunnels: dict[int, socket.socket] = attrs.field(factory=dict)
+    udp: dict[int, socket.socket] = attrs.field(factory=dict)
 
     def close(self) -> None:
         """Close those that nobody has taken."""
-        for sockets in (self.ports, self.tunnels):
+        for sockets in (self.ports, self.tunnels, self.udp):
             while sockets:
                 sockets.popitem()[1].close()
 
@@ -73,3 +77,9 @@ def listens(candidate: socket.socket) -> bool:
         and candidate.type == socket.SOCK_STREAM
         and bool(candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     )
+
+
+def takes_datagrams(candidate: socket.socket) -> bool:
+    """Whether it is a UDP socket that has a port."""
+    internet = candidate.family in (socket.AF_INET, socket.AF_INET6)
+    return internet and candidate.type == socket.SOCK_DGRAM and candidate.getsockname()[1] > 0

@@ -18,7 +18,13 @@ from egtunnel.relay.tunnels import Tunnel, TunnelTable
 
 __all__ = ["Guest", "Live"]
 
-URLS = {"name": Addresses.name_url, "host": Addresses.host_url, "port": Addresses.tcp_url, "tls": Addresses.tls_url}
+URLS = {
+    "name": Addresses.name_url,
+    "host": Addresses.host_url,
+    "port": Addresses.tcp_url,
+    "tls": Addresses.tls_url,
+    "udp": Addresses.udp_url,
+}
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ __all__ = ["manner_of"]
 PROTOCOLS = {"": "http/1.1", "h2c": "h2c"}
 """What a claim may say the service speaks, and what its tunnel says then."""
 
-STICKY = {"http": ("", "address", "cookie"), "tcp": ("", "address"), "tls": ("", "address")}
+STICKY = {"http": ("", "address", "cookie"), "tcp": ("", "address"), "tls": ("", "address"), "udp": ("", "address")}
 """What may keep visitors at one of several servers, by kind of tunnel."""
 
 

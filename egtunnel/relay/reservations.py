@@ -25,7 +25,7 @@ class Owner:
 
 @attrs.frozen
 class Place:
-    """What can be owned: ``kind`` is ``name``, ``host``, ``port`` or ``tls``, ``value`` the name, or the port as text.
+    """What can be owned: ``kind`` is ``name``, ``host``, ``port`` (TCP), ``udp`` or ``tls``, ``value`` a name or port.
 
     Of ``tls`` it is the whole host name, whether that lies below the relay's domain or not.
     """

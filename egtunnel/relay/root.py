@@ -88,6 +88,7 @@ class Root(MultiService):
         else:
             self._inherited.ports.update(theirs.ports)
             self._inherited.tunnels.update(theirs.tunnels)
+            self._inherited.udp.update(theirs.udp)
 
     def _begun(self) -> None:
         """Clients and visitors are served: another relay may follow us, and people may know."""

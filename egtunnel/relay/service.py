@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.ingress.tcp import TCPIngress
+from egtunnel.ingress.udp import UDPIngress
 from egtunnel.relay.admission import Door
 from egtunnel.relay.api import Api, api_tunnel
 from egtunnel.relay.clients import Clients
@@ -84,7 +85,9 @@ class Relay(Root):
         )
         self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
-        self.tunnels.observers.append(self._tcp)
+        self._udp = UDPIngress(reactor, settings.tcp_interface, limits.udp, self._inherited.udp)
+        self._udp.setServiceParent(self)
+        self.tunnels.observers += [self._tcp, self._udp]
         self.clients = Clients(reactor, settings, self.tunnels, random_text)
         links = link_server_factory(self.clients.link, limits.link, reactor)
         self.entrance = Entrance(
@@ -113,6 +116,7 @@ class Relay(Root):
             reactor,
             listeners=self._listeners,
             tcp=self._tcp,
+            udp=self._udp,
             http=self.entrance.http,
             state=self._state,
             ledger=self._ledger,
@@ -219,5 +223,5 @@ class Relay(Root):
         self.entrance.change(self.settings, prepared)
         self.clients.change(self.settings)
         self._room.limits = self.settings.limits.waiting
-        self._tcp.limits = self.settings.limits.tcp
+        self._tcp.limits, self._udp.limits = self.settings.limits.tcp, self.settings.limits.udp
         self.tunnels.reservations.limits = self.settings.limits.reservations

@@ -18,6 +18,7 @@ from egtunnel.ingress.front.networks import Networks
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.tcp import TCPLimits
 from egtunnel.ingress.tls.limits import TLSLimits
+from egtunnel.ingress.udp import UDPLimits
 from egtunnel.limits.terms import Terms
 from egtunnel.relay.addresses import Addresses
 from egtunnel.relay.admission import AdmissionLimits
@@ -63,6 +64,7 @@ class RelayLimits:
     sharing: SharingLimits = attrs.field(factory=SharingLimits)
     tcp: TCPLimits = attrs.field(factory=TCPLimits)
     tls: TLSLimits = attrs.field(factory=TLSLimits)
+    udp: UDPLimits = attrs.field(factory=UDPLimits)
     waiting: WaitingLimits = attrs.field(factory=WaitingLimits)
     webhook: WebhookLimits = attrs.field(factory=WebhookLimits)
     memory: int = 512 * MIB
@@ -103,7 +105,7 @@ class RelaySettings:
     """Where a relay listens and what it is for the world.
 
     ``ports``: each takes TLS and plain connections alike. ``interface``: the address to listen on; ``::`` and the empty
-    text: all; ``tcp_interface``: the one of TCP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
+    text: all; ``tcp_interface``: of TCP and UDP tunnels. ``token_file``: None: the one of ``state``. ``redirect``:
     visitors who speak plain HTTP are sent to HTTPS where there are certificates. ``trusted``: proxies whose word on a
     visitor's address is believed. ``error_pages``: a folder. ``takeover``: of the relay that runs with the same
     ``state``, if there is one. ``workers``: processes; 1: this one alone. ``store``: of tokens; None: only that of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from egtunnel.errors import ConfigurationError
-from egtunnel.relay.inherited import Inherited, listens
+from egtunnel.relay.inherited import Inherited, listens, takes_datagrams
 
 __all__ = ["MOST_ANSWER", "READY", "REQUEST", "SOCKET", "Takeover"]
 
@@ -78,8 +78,11 @@ class Takeover:
         if "refused" in answer:
             raise ValueError(str(answer["refused"]))
         sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        kinds = [(kind, int(port)) for kind in ("ports", "tunnels") for port in answer[kind]]
-        if len(kinds) != len(sockets) or not all(map(listens, sockets)):
+        kinds = [(kind, int(port)) for kind in ("ports", "tunnels", "udp") for port in answer.get(kind, ())]
+        if len(kinds) != len(sockets) or not all(
+            takes_datagrams(each) if kind == "udp" else listens(each)
+            for (kind, _), each in zip(kinds, sockets, strict=False)
+        ):
             raise ValueError("it sent other sockets than it said")
         inherited = Inherited()
         for (kind, port), passed in zip(kinds, sockets, strict=True):

@@ -31,6 +31,7 @@ from egtunnel.ingress.front.networks import Networks, read_networks
 from egtunnel.ingress.http.limits import HTTPLimits
 from egtunnel.ingress.tcp import TCPLimits
 from egtunnel.ingress.tls.limits import TLSLimits
+from egtunnel.ingress.udp import UDPLimits
 from egtunnel.mux.mux import MuxLimits
 from egtunnel.relay.addresses import Addresses, is_local, parse_public_url
 from egtunnel.relay.admission import AdmissionLimits
@@ -134,6 +135,10 @@ class Options(ConfiguredOptions):
         parameter("error-pages", None, "folder with pages of your own for errors", folder),
         parameter("link-path", "/connect", "path at which clients connect, the same on both sides", link_path),
         parameter("tcp-ports", "20000-20099", "public ports for TCP tunnels, first-last or none", port_range),
+        parameter("udp-ports", "20000-20099", "public ports for UDP tunnels, first-last or none", port_range),
+        parameter(
+            "udp-idle", 60.0, "seconds after which a silent visitor of a UDP tunnel is forgotten", number(1, 86_400)
+        ),
         parameter("hold", 10.0, "seconds a visitor waits for a client that is away", number(0, 300)),
         parameter(
             "resume-window", 60.0, "seconds a session waits for its client's next link; 0: none", number(0, 3600)
@@ -179,6 +184,8 @@ class Options(ConfiguredOptions):
         own_pidfile(self, "egrelay")
         if isinstance(self["tcp-ports"], str):
             self["tcp-ports"] = port_range(self["tcp-ports"])  # the default, written as a person would
+        if isinstance(self["udp-ports"], str):
+            self["udp-ports"] = port_range(self["udp-ports"])
         if self["public-url"] is not None and self["public-url"][1] != self["domain"]:
             raise UsageError(f"--public-url: its host must be that of --domain, {self['domain']}")
         if (self["tls-cert"] is None) != (self["tls-key"] is None):
@@ -220,7 +227,9 @@ class Options(ConfiguredOptions):
     def _limits(self) -> RelayLimits:
         return RelayLimits(
             admission=AdmissionLimits(clients=self["max-clients"]),
-            claims=ClaimLimits(ports=self["tcp-ports"], forbidden=tuple(self["forbid-name"])),
+            claims=ClaimLimits(
+                ports=self["tcp-ports"], udp_ports=self["udp-ports"], forbidden=tuple(self["forbid-name"])
+            ),
             front=FrontLimits(
                 peek=self["head-timeout"], connections=self["max-visitors"], per_address=self["max-per-address"]
             ),
@@ -233,6 +242,7 @@ class Options(ConfiguredOptions):
                 stall=self["write-timeout"],
             ),
             reservations=ReservationLimits(keep=self["reserve"]),
+            udp=UDPLimits(flows=self["max-per-port"], in_all=self["max-visitors"], idle=self["udp-idle"]),
             tcp=TCPLimits(connections=self["max-per-port"], in_all=self["max-visitors"]),
             session=SessionLimits(mux=MuxLimits(channels=self["max-channels"]), resume=self["resume-window"]),
             tls=TLSLimits(

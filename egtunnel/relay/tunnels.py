@@ -25,7 +25,7 @@ from egtunnel.session.session import Session
 
 __all__ = ["Manner", "Observer", "Tunnel", "TunnelTable", "kind_of"]
 
-KINDS = {"port": "tcp", "tls": "tls"}
+KINDS = {"port": "tcp", "tls": "tls", "udp": "udp"}
 
 
 def kind_of(place: Place) -> str:

@@ -137,7 +137,10 @@ def test_what_is_public_is_not_visited(relay: Relay, connect: Any, another: Any,
 
 def test_rules_hold_for_visits_too(relay: Relay, connect: Any, another: Any, nginx: Nginx) -> None:
     """Those that need no request; one that does lets no visiting client in."""
-    rules = {"denied": ["--deny", "127.0.0.1"], "asked": ["--basic", "me:$2b$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"]}
+    rules = {
+        "denied": ["--deny", "127.0.0.1"],
+        "asked": ["--basic", "me:$2b$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"],
+    }
     for name, rule in rules.items():
         options = ["--local", str(nginx.port), "--private", "--name", name, *rule]
         another(*options).url()

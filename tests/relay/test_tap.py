@@ -68,6 +68,8 @@ def test_every_option_reaches_what_it_is_for(tmp_path: Path) -> None:
         "error-pages": (str(tmp_path / "pages"), lambda s: s.error_pages == tmp_path / "pages"),
         "link-path": ("/link", lambda s: s.addresses.link_path == "/link"),
         "tcp-ports": ("30000-30001", lambda s: s.limits.claims.ports == range(30_000, 30_002)),
+        "udp-ports": ("30000-30002", lambda s: s.limits.claims.udp_ports == range(30_000, 30_003)),
+        "udp-idle": ("21", lambda s: s.limits.udp.idle == 21),
         "hold": ("2.5", lambda s: s.limits.waiting.hold == 2.5),
         "reserve": ("60", lambda s: s.limits.reservations.keep == 60),
         "state": (str(tmp_path), lambda s: s.state == tmp_path),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from egtunnel.access.scope import Scope
 from egtunnel.relay.listeners import Listeners
 from egtunnel.relay.live import Guest
-from egtunnel.relay.reservations import Place
 from egtunnel.relay.settings import RelaySettings
 from egtunnel.relay.workers.bulletin import Bulletin
 from egtunnel.relay.workers.crew import Crew
-from egtunnel.relay.workers.ports import Assignments, KeptPorts
+from egtunnel.relay.workers.ports import Assignments, KeptDatagrams, KeptPorts
 from egtunnel.relay.workers.registry import DistantSession, Registry, SharedTable, words_of
 from egtunnel.relay.workers.wire import Words
 from egtunnel.session.messages import Message
@@ -36,7 +35,7 @@ class Board:
         settings: RelaySettings,
         table: SharedTable,
         listeners: Listeners,
-        tcp: KeptPorts,
+        kept: Mapping[str, KeptPorts | KeptDatagrams],
         begun: Callable[[], None],
     ) -> None:
         self.table = table
@@ -48,7 +47,7 @@ class Board:
         self._begun = begun
         self._loads: dict[int, Words] = {}
         self._bulletin = Bulletin(self._tell)
-        self._assignments = Assignments(tcp, lambda: self._bulletin.seen, self._tell)
+        self._assignments = Assignments(kept, lambda: self._bulletin.seen, self._tell)
 
     @property
     def visitors(self) -> int:
@@ -67,8 +66,8 @@ class Board:
         self._loads.pop(worker, None)
         self.registry.lost(worker)
         self._bulletin.post({"type": "parted", "worker": worker})
-        for port in self._assignments.lost(worker):
-            self.table.changed[Place("port", str(port))] = None
+        for place in self._assignments.lost(worker):
+            self.table.changed[place] = None
         self.publish()
 
     def expire(self) -> None:
@@ -96,8 +95,7 @@ class Board:
         ports = self._listeners.open
         self.crew.tell(worker, {"type": "begin", "ports": list(ports)}, list(ports.values()))
         for row in self.table.rows():
-            if row.place.kind == "port":
-                self._assignments.assign(int(row.place.value), row)
+            self._assignments.assign(row.place, row)
         if len(self._bulletin.seen) == self.crew.count and not self.crew.begun:
             self.crew.begun = True
             self._begun()
@@ -179,8 +177,7 @@ class Board:
                 self._bulletin.post({"type": "gone", "place": [place.kind, place.value]})
             else:
                 self._bulletin.post({"type": "row", **row.to_words()})
-            if place.kind == "port":
-                self._assignments.assign(int(place.value), row)
+            self._assignments.assign(place, row)
 
     _DO: dict[str, Callable[..., None]] = {  # noqa: RUF012
         "hello": _hello,

@@ -36,7 +36,7 @@ from egtunnel.relay.tokens import Tokens
 from egtunnel.relay.waiting import WaitingRoom
 from egtunnel.relay.workers.board import Board
 from egtunnel.relay.workers.crew import Crew, Launch
-from egtunnel.relay.workers.ports import KeptPorts
+from egtunnel.relay.workers.ports import KeptDatagrams, KeptPorts
 from egtunnel.relay.workers.registry import SharedTable
 from egtunnel.signals import Signals
 from egtunnel.store.store import Store
@@ -102,14 +102,18 @@ class Supervisor(Root):
         settings, limits, reactor = self.settings, self.settings.limits, self._reactor
         self._tcp = KeptPorts(reactor, settings.tcp_interface, limits.tcp, self._inherited.tunnels)
         self._tcp.setServiceParent(self)
-        self.table.observers.append(self._tcp)
+        self._udp = KeptDatagrams(reactor, settings.tcp_interface, limits.udp, self._inherited.udp)
+        self._udp.setServiceParent(self)
+        self.table.observers += [self._tcp, self._udp]
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._inherited.ports)
         # Serves nobody: it finds what is wrong with the files before any worker does.
         self._rehearsal = Entrance(reactor, settings, self.table, _Nobody(), _no_link, say=_nothing, wall=time.time)
         self._handover = Handover(reactor, settings.state, freeze=self._freeze, thaw=self._thaw, left=self._leave)
 
     def _make_workers(self, launch: Launch) -> None:
-        self.board = board = Board(self.settings, self.table, self._listeners, self._tcp, self._begun)
+        self.board = board = Board(
+            self.settings, self.table, self._listeners, {"port": self._tcp, "udp": self._udp}, self._begun
+        )
         board.registry.holdings = self._holdings
         board.registry.sharing = self._sharing
         live = Live(
@@ -172,6 +176,7 @@ class Supervisor(Root):
         ended = self._workers_end() if self.crew.pids() else succeed(None)
         closing = self._listeners.close()
         self._tcp.stop_listening()
+        self._udp.stop_listening()
         return ended.addCallback(lambda _: self._end()).addCallback(lambda _: closing)
 
     def _workers_end(self) -> Deferred[None]:
@@ -242,7 +247,7 @@ class Supervisor(Root):
 
     def _freeze(self) -> Sockets:
         self.api.close()
-        sockets = self._listeners.open, self._tcp.ports
+        sockets = self._listeners.open, self._tcp.ports, self._udp.ports
         self.crew.tell_all({"type": "pause", "paused": True})
         give_up(sockets, self._state, self._ledger)
         return sockets
@@ -257,6 +262,7 @@ class Supervisor(Root):
         if self._expiry.running:
             self._expiry.stop()
         self._tcp.stop_listening()
+        self._udp.stop_listening()
         self._listeners.close()
         self._say(f"another relay has taken over; {self.board.visitors} connections stay here until they end")
         grace = self.settings.limits.upgrade_grace

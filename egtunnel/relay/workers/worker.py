@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from egtunnel.errors import ConfigurationError, EgtunnelError, ShuttingDown
 from egtunnel.ingress.tcp import TCPIngress
+from egtunnel.ingress.udp import UDPIngress
 from egtunnel.relay.api import api_tunnel
 from egtunnel.relay.drain import Drain
 from egtunnel.relay.entrance import Entrance
@@ -113,10 +114,13 @@ class Worker(MultiService):
             shares=self.membership.sharing.links(self.mirror),
             api=api_tunnel(reactor, settings),
         )
-        self._sockets: dict[int, socket.socket] = {}
-        self._served: dict[int, Tunnel] = {}
-        self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._sockets)
-        self._tcp.setServiceParent(self)
+        self._sockets: dict[str, dict[int, socket.socket]] = {"port": {}, "udp": {}}
+        self._served: dict[Place, Tunnel] = {}
+        self._tcp = TCPIngress(reactor, settings.tcp_interface, limits.tcp, self._sockets["port"])
+        self._udp = UDPIngress(reactor, settings.tcp_interface, limits.udp, self._sockets["udp"])
+        self._open: dict[str, TCPIngress | UDPIngress] = {"port": self._tcp, "udp": self._udp}
+        for ingress in self._open.values():
+            ingress.setServiceParent(self)
         self._ports: dict[int, socket.socket] = {}
         self._listeners = Listeners(reactor, settings.ports, settings.interface, limits.backlog, self._ports)
         self._placing = Placing(
@@ -176,7 +180,7 @@ class Worker(MultiService):
         self.entrance.change(self.settings, prepared)
         self.clients.change(self.settings)
         self._room.limits = self.settings.limits.waiting
-        self._tcp.limits = self.settings.limits.tcp
+        self._tcp.limits, self._udp.limits = self.settings.limits.tcp, self.settings.limits.udp
 
     def _tokens(self) -> Tokens:
         return Tokens([read_token(self.settings.token_file or self.settings.state / "token")])
@@ -225,22 +229,24 @@ class Worker(MultiService):
         if worker != self._post.number:
             self.mirror.hear(worker, session, heard)
 
-    def _serve_port(self, listening: socket.socket, port: int) -> None:
-        """Visitors of a TCP tunnel come to us."""
-        tunnel = self.mirror.at(Place("port", str(port)))
+    def _serve_port(self, listening: socket.socket, place: list[str]) -> None:
+        """Visitors of a TCP or UDP tunnel come to us."""
+        where = Place(*place)
+        tunnel = self.mirror.at(where)
         if tunnel is None or self._leaving:
             listening.close()
             return
-        self._leave_port(port)
-        self._served[port] = tunnel
-        self._sockets[port] = listening
-        self._tcp.claimed(tunnel)
+        self._leave_port(place)
+        self._served[where] = tunnel
+        self._sockets[where.kind][int(where.value)] = listening
+        self._open[where.kind].claimed(tunnel)
 
-    def _leave_port(self, port: int) -> None:
+    def _leave_port(self, place: list[str]) -> None:
         """They go elsewhere; those who are here stay."""
-        tunnel = self._served.pop(port, None)
+        where = Place(*place)
+        tunnel = self._served.pop(where, None)
         if tunnel is not None:
-            self._tcp.released(tunnel)
+            self._open[where.kind].released(tunnel)
 
     def _turn(self, turn: int) -> None:
         self._tell({"type": "saw", "turn": turn})
@@ -271,7 +277,7 @@ class Worker(MultiService):
 
     def _pause(self, paused: bool) -> None:
         """Another relay may be about to take over: accept nobody for now."""
-        for port in (*self._listeners.open.values(), *self._tcp.ports.values()):
+        for port in (*self._listeners.open.values(), *self._tcp.ports.values(), *self._udp.ports.values()):
             (port.stopReading if paused else port.startReading)()  # type: ignore[attr-defined]
 
     def _depart(self, why: str, grace: float, hurry: bool) -> None:
@@ -284,6 +290,7 @@ class Worker(MultiService):
         self._leaving = True
         self.entrance.front.elsewhere = None
         self._tcp.stop_listening()
+        self._udp.stop_listening()
         self._listeners.close()
         self.clients.send_away(ShuttingDown(why))
         (self.entrance.http.close if hurry else self.entrance.http.leave)()
