@@ -68,7 +68,7 @@ def test_the_relay_reads_the_lines_for_haproxy_in_tcp_mode(tmp_path: Path) -> No
 
 
 def test_the_client_reads_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every key of egclient.toml is an option; it describes an encrypted link and four tunnels."""
+    """Every key of egclient.toml is an option; it describes an encrypted link and seven tunnels."""
     monkeypatch.setenv("EGTUNNEL_TOKEN", "a-token-for-this-test")
     monkeypatch.delenv("EGTUNNEL_RELAY", raising=False)
     options = ClientOptions()
@@ -79,6 +79,9 @@ def test_the_client_reads_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http", "dev"),
         ("http", "www.example.org"),
         ("tcp", 20022),
+        ("udp", 20053),
+        ("tls", "shop"),
+        ("http", "db"),
     ]
 
 

@@ -126,7 +126,7 @@ USAGE = {"token": TEXT, "month": TEXT, "requests": NUMBER, "received": NUMBER, "
 REFUSAL = {"id": NUMBER, "at": MOMENT, "rule": TEXT, "whom": TEXT, "what": TEXT}
 SERVER = _object({"session": TEXT, "client": TEXT, "token": TEXT, "online": TRUTH})
 TUNNEL = {
-    "kind": {"enum": ["http", "tcp"]},
+    "kind": {"enum": ["http", "tcp", "tls", "udp"]},
     "name": TEXT,
     "url": TEXT,
     "rules": TEXTS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -258,7 +258,7 @@ class Guest:
         self._dialing = None
         self._lost(reason)
         self._flow.close()
-        if not reason.check(EgtunnelError):
+        if not reason.check(EgtunnelError, CancelledError):
             self.door.log.failure("a visitor of UDP port {port} was not served", reason, port=self.door.tunnel.name)
 
     def _lost(self, _: Failure) -> None:

@@ -111,6 +111,7 @@ class Claims:
 
     def _claim(self, claim: Claim) -> None:
         try:
+            claim = self._named(claim)
             if claim.kind == "visit":
                 self._visit(claim)
                 return
@@ -255,15 +256,24 @@ class Claims:
         place = next(place for place in self._choices("name", key, candidates(self._owner.client, key)))
         return self._take(place, claim, key)
 
+    def _named(self, claim: Claim) -> Claim:
+        """A TLS tunnel's host below our domain is a name, for whoever judges it."""
+        domain, host = f".{self._addresses.domain}", canonical(claim.host)
+        if claim.kind != "tls" or not host.endswith(domain):
+            return claim
+        if claim.name:
+            raise Refused("bad-name", "ask for the name or for the host of a TLS tunnel")
+        return attrs.evolve(claim, name=host.removesuffix(domain), host="")
+
     def _tls_place(self, claim: Claim) -> tuple[Place, Place]:
         """Where a TLS tunnel is to stand, and where one for HTTP would stand under the same host name."""
-        host, domain = canonical(claim.host), self._addresses.domain
         if bool(claim.name) == bool(claim.host):
             raise Refused("bad-name", "ask for the name or for the host of a TLS tunnel")
-        if claim.name or host.endswith(f".{domain}"):
-            name = check_name(claim.name or host.removesuffix(f".{domain}"))
+        if claim.name:
+            name = check_name(claim.name)
             return Place("tls", self._addresses.name_host(name)), Place("name", name)
-        return Place("tls", check_host(host, domain)), Place("host", host)
+        host = check_host(claim.host, self._addresses.domain)
+        return Place("tls", host), Place("host", host)
 
     def _ports(self, place_kind: str) -> range:
         return self._limits.ports if place_kind == "port" else self._limits.udp_ports

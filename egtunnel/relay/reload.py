@@ -15,7 +15,7 @@ __all__ = ["LIVE", "TLS_FILES", "Reload"]
 
 LIVE = frozenset(
     {
-        *("client-ca", "plain-http", "tls-cert", "tls-dir", "tls-key", "tls-timeout"),
+        *("client-ca", "plain-http", "tls-cert", "tls-dir", "tls-key", "tls-timeout", "udp-idle"),
         *("access-log", "access-log-format", "error-pages", "token-file", "trust"),
         *("hold", "reserve", "grace", "upgrade-grace", "resume-window", "memory", "session-memory"),
         *("max-channels", "max-clients", "max-handshake-rate", "max-handshakes", "max-per-address"),

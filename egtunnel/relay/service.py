@@ -178,7 +178,7 @@ class Relay(Root):
         self.api.tell(what, words)
 
     def _visitors(self) -> int:
-        return self.entrance.front.census.visitors + self._tcp.connections
+        return self.entrance.front.census.visitors + self._tcp.connections + self._udp.visitors
 
     def _freeze(self) -> Sockets:
         self.api.close()

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 from twisted.internet.task import Clock
 
+from egtunnel.access.scope import Scope
 from egtunnel.errors import EgtunnelError, LinkLost
 from egtunnel.mux.budget import Budget
 from egtunnel.mux.frames import FrameDecoder, FrameType
@@ -49,6 +50,8 @@ class House:
         self.limits = limits or HouseLimits()
         self.clock = Clock()
         self.changes = 0
+        self.scope: Scope | None = None
+        self.granted: list[Claimed] = []
         self.reservations = reservations or Reservations(self.limits.reservations)
         self.holdings = Holdings()
         self.room = WaitingRoom(self.clock, self.limits.waiting)
@@ -80,9 +83,10 @@ class House:
         return session, Welcome(session_id=session.id, resume_secret=session.secret)
 
     def _take_claims(self, session: Session, owner: Owner, door: Door) -> None:
-        scope = door.authenticator.scope(owner.token) if door.authenticator is not None else None
+        scope = door.authenticator.scope(owner.token) if door.authenticator is not None else self.scope
         claims = Claims(session, owner, self.table, self.addresses, self.limits.claims, scope)
         holder = door.authenticator.holder(owner.token) if door.authenticator is not None else ""
+        claims.granted = self.granted.append
         claims.title = self.holdings.title(holder, scope)
 
         def closed(error: EgtunnelError) -> None:

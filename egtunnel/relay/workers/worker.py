@@ -261,7 +261,7 @@ class Worker(MultiService):
     @property
     def visitors(self) -> int:
         """How many connections of visitors there are."""
-        return self.entrance.front.census.visitors + self._tcp.connections
+        return self.entrance.front.census.visitors + self._tcp.connections + self._udp.visitors
 
     def _load(self) -> Load:
         return Load(len(self.clients), self.visitors)
