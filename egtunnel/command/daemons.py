@@ -1,4 +1,4 @@
-"""``egtunnel relay``, ``http``, ``tcp`` and ``share``: the daemons in the foreground, with plain lines as output."""
+"""``egtunnel relay``, ``http``, ``tcp``, ``udp``, ``visit`` and ``share``: daemons in the foreground, with plain lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from egtunnel.command.shares import add_terms, terms_of
 
 __all__ = ["NAMES", "add_to", "share"]
 
-NAMES = ("relay", "http", "tcp")
+NAMES = ("relay", "http", "tcp", "udp", "visit")
 
 
 def add_to(commands: Any) -> None:
@@ -25,6 +25,8 @@ def add_to(commands: Any) -> None:
         ("relay", _relay, "run a relay in the foreground; takes the options of twistd egrelay"),
         ("http", _http, "give a web service a public URL; takes the options of twistd egclient"),
         ("tcp", _tcp, "give a TCP service a public port; takes the options of twistd egclient"),
+        ("udp", _udp, "give a UDP service a public port; takes the options of twistd egclient"),
+        ("visit", _visit, "NAME ADDRESS: open a private tunnel here; takes the options of twistd egclient"),
     ):
         parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", add_help=False)
         parser.set_defaults(run=begin, parser=parser)
@@ -55,12 +57,32 @@ def _http(given: argparse.Namespace) -> None:
 
 
 def _tcp(given: argparse.Namespace) -> None:
+    _port(given, "--tcp")
+
+
+def _udp(given: argparse.Namespace) -> None:
+    _port(given, "--udp")
+
+
+def _port(given: argparse.Namespace, option: str) -> None:
+    """A port of the relay's choice, unless one is named."""
     from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
 
     options = Options()
     words = _local(_shown(options, given.rest))
-    tcp = [] if any(word == "--tcp" or word.startswith("--tcp=") for word in words) else ["--tcp", "0"]
-    run(options, makeService, [*words, *tcp])
+    named = any(word == option or word.startswith(f"{option}=") for word in words)
+    run(options, makeService, words if named else [*words, option, "0"])
+
+
+def _visit(given: argparse.Namespace) -> None:
+    """``db 5432 --relay ...`` as a client reads it."""
+    from egtunnel.client.tap import Options, makeService  # noqa: PLC0415
+
+    options = Options()
+    words = _shown(options, given.rest)
+    if len(words) > 1 and not words[0].startswith("-") and not words[1].startswith("-"):
+        words = ["--visit", words[0], "--listen", words[1], *words[2:]]
+    run(options, makeService, words)
 
 
 def _share(given: argparse.Namespace) -> None:

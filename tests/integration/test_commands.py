@@ -68,6 +68,26 @@ def test_a_relay_and_two_clients_of_one_command(tmp_path: Path, start: Start, ng
     assert status == 1 and text.startswith("egtunnel: no relay answers there:")
 
 
+def test_a_private_tunnel_and_a_udp_port(tmp_path: Path, start: Start, nginx: Nginx) -> None:
+    """``visit NAME ADDRESS`` and ``udp PORT``; both stand among the relay's tunnels, or do not."""
+    port, here = free_port(), free_port()
+    relay = egtunnel(tmp_path, "relay", "--port", str(port), "--udp-ports", "22790-22799")
+    start(relay)
+    relay.wait_for("^egrelay listens on")
+    url = f"ws://localhost:{port}"
+    private = egtunnel(tmp_path, "http", str(nginx.port), "--name", "inner", "--private", "--relay", url)
+    start(private)
+    private.wait_for(r"\(private: egclient --visit inner reaches it\)$")
+    visit = egtunnel(tmp_path, "visit", "inner", str(here), "--relay", url)
+    start(visit)
+    visit.wait_for(rf"^127\.0\.0\.1:{here} -> private://inner$")
+    assert get(here, "localhost", "/hello").body == b"hello from nginx\n"
+    datagrams = egtunnel(tmp_path, "udp", "53", "--relay", url, "--json")
+    start(datagrams)
+    assert json.loads(datagrams.wait_for(r"^(\{.*claimed.*\})$").group(1))["url"] == "udp://localhost:22790"
+    assert "udp://localhost:22790  there" in ran(tmp_path, "tunnels")[1].splitlines()
+
+
 def test_the_api_is_asked_from_elsewhere(
     tmp_path: Path, start_secure: Callable[..., SecureRelay], papers: Papers
 ) -> None:
