@@ -1,4 +1,4 @@
-"""``egtunnel relay``, ``http``, ``tcp``, ``udp``, ``visit`` and ``share``: daemons in the foreground, with plain lines."""
+"""``egtunnel relay``, ``http``, ``tcp``, ``udp``, ``visit``, ``share``: daemons in the foreground, with plain lines."""
 
 from __future__ import annotations
 
