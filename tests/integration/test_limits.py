@@ -177,7 +177,7 @@ def test_a_host_that_cannot_be_is_refused(usual: Relay, links: Links, host: str)
 @pytest.mark.parametrize(
     ("claim", "code"),
     [
-        ({"kind": "udp"}, "bad-kind"),
+        ({"kind": "sctp"}, "bad-kind"),
         ({"tunnel": 0}, "bad-number"),
         ({"name": "a", "host": "a.example"}, "bad-name"),
         ({"host_header": "a\r\nX-Evil: b"}, "bad-host"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.daemons import PATIENCE, Client, Daemon, Relay, SecureRelay, free_port, listening, until
+from tests.integration.daemons import Client, Daemon, Relay, SecureRelay, free_port, listening, until
 from tests.integration.papers import Papers
 from tests.integration.programs import curl, program, run
 from tests.integration.rawhttp import Connection, get
@@ -243,25 +243,6 @@ def test_the_client_can_end_tls(relay: Relay, connect: Any, upstream: Upstream, 
     papers.cert.write_text("nonsense")
     assert fetch().startswith(b"app.localhost")
     client.wait_for("the certificate of before goes on")
-    client.assert_calm()
-
-
-def test_a_visitor_who_does_not_finish_the_handshake_is_cut_off(
-    relay: Relay, connect: Any, upstream: Upstream, tmp_path: Path
-) -> None:
-    """The service is not held up by it for longer."""
-    papers = Papers(tmp_path)
-    client = connect(
-        "--local", str(upstream.plain), "--tls", "app", "--tls-terminate", str(papers.cert), str(papers.key)
-    )
-    client.url()
-    with Connection(relay.port) as visitor:
-        visitor.send(hello("app.localhost"))
-        visitor.socket.settimeout(PATIENCE)
-        with pytest.raises(ConnectionResetError):
-            while visitor.socket.recv(65_536):
-                pass
-            raise ConnectionResetError
     client.assert_calm()
 
 

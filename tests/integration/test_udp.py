@@ -17,6 +17,8 @@ from tests.integration.daemons import Client, Daemon, Relay, free_port, until
 from tests.integration.programs import program, run
 
 PORTS = "22700-22749"
+BOTH_WAYS = pytest.mark.parametrize("harbour", [(), ("--workers", "2")], ids=["one", "workers"], indirect=True)
+"""With one process, and with workers."""
 
 
 class Echo:
@@ -48,10 +50,11 @@ def echo() -> Iterator[Echo]:
     service.socket.close()
 
 
-@pytest.fixture(params=[(), ("--workers", "2")], ids=["one", "workers"])
+@pytest.fixture
 def harbour(request: pytest.FixtureRequest, tmp_path: Path, start: Callable[[Daemon], Daemon]) -> Relay:
-    """A relay with UDP ports."""
-    relay = Relay(tmp_path, "--udp-ports", PORTS, "--udp-idle", "2", *request.param)
+    """A relay with UDP ports, and with options of the test's."""
+    more = getattr(request, "param", ())
+    relay = Relay(tmp_path, "--udp-ports", PORTS, "--udp-idle", "2", *more)
     start(relay)
     return relay.ready()
 
@@ -69,6 +72,7 @@ def visitor() -> socket.socket:
     return udp
 
 
+@BOTH_WAYS
 def test_dns_by_dig(tmp_path: Path, harbour: Relay, start: Any) -> None:
     """A real name server, asked by a real resolver, many times and for a long answer."""
     port, texts = free_port(), "".join(f"txt-record=long.test,{'x' * 200}{number}\n" for number in range(6))
@@ -87,15 +91,16 @@ def test_dns_by_dig(tmp_path: Path, harbour: Relay, start: Any) -> None:
     harbour.assert_calm()
 
 
-@pytest.mark.parametrize("size", [0, 1, 512, 1472, 9000, 65_507])
-def test_datagrams_of_every_size(harbour: Relay, start: Any, echo: Echo, size: int) -> None:
+def test_datagrams_of_every_size(harbour: Relay, start: Any, echo: Echo) -> None:
     """Up to the longest there is, each in one piece."""
     _, public = tunnel(start, harbour, echo.port)
     with visitor() as udp:
-        udp.sendto(bytes(size), ("127.0.0.1", public))
-        assert udp.recv(70_000) == bytes(size)
+        for size in (0, 1, 512, 1472, 9000, 65_507):
+            udp.sendto(bytes(size), ("127.0.0.1", public))
+            assert udp.recv(70_000) == bytes(size)
 
 
+@BOTH_WAYS
 def test_many_visitors_are_kept_apart_and_forgotten(harbour: Relay, start: Any, echo: Echo) -> None:
     """A hundred at one port; the service sees each as another one. Idle ones cost nothing any more."""
     client, public = tunnel(start, harbour, echo.port)
@@ -189,6 +194,7 @@ def test_a_port_of_ones_own_and_rules(tmp_path: Path, harbour: Relay, start: Any
     assert "the UDP port 22703 is taken" in taken.output
 
 
+@BOTH_WAYS
 def test_another_relay_takes_the_ports_over(harbour: Relay, start: Any, echo: Echo) -> None:
     """``--takeover``: the visitors' addresses and the public port stay."""
     client, public = tunnel(start, harbour, echo.port)
