@@ -27,7 +27,6 @@ class UDPVisitors:
 
     def __init__(self, reactor: Any, limits: DatagramLimits) -> None:
         self._reactor = reactor
-        self._limits = limits
         self._queues = Queues(limits)
 
     def opened(self, channel: ChannelTransport, host: str, port: int, failed: Callable[[str], None]) -> None:
@@ -35,9 +34,8 @@ class UDPVisitors:
 
         :param failed: takes what went wrong with the service, for a person.
         """
-        found = self._addresses(host)
-        found.addCallback(self._connect, channel, port, failed)
-        found.addErrback(self._broken, channel)
+        visit = Visit(self._reactor, self._queues, channel, failed)
+        self._addresses(host).addCallback(visit.reach, port).addErrback(self._broken, channel)
 
     def _addresses(self, host: str) -> Deferred[list[str]]:
         if host == "localhost" or host.endswith(".localhost"):
@@ -47,35 +45,61 @@ class UDPVisitors:
         except ValueError:
             return addresses_of(self._reactor, host)
 
-    def _connect(
-        self, addresses: list[str], channel: ChannelTransport, port: int, failed: Callable[[str], None]
-    ) -> None:
+    def _broken(self, reason: Failure, channel: ChannelTransport) -> None:
+        self.log.failure("a visitor of a UDP service was not served", reason)
+        channel.reset(UpstreamRefused("a defect in egtunnel"))
+
+
+class Visit:
+    """One visitor: a channel, and a socket once it is known where the service is."""
+
+    def __init__(self, reactor: Any, queues: Queues, channel: ChannelTransport, failed: Callable[[str], None]) -> None:
+        self._reactor = reactor
+        self._limits = queues.limits
+        self._channel = channel
+        self._failed = failed
+        self._over = False
+        self._service: DatagramSocket | None = None
+        self._flow = Flow(queues, self._from_visitor, self._lost)
+        channel.pauseProducing()
+        channel.connect_protocol(self._flow)
+
+    def reach(self, addresses: list[str], port: int) -> None:
+        """The service is there, or nowhere."""
+        if self._over:
+            return
         if not addresses:
-            failed("the host name was not found")
-            channel.reset(UpstreamRefused("the host name was not found"))
+            self._refuse("the host name was not found")
             return
         try:
             udp = socket.socket(socket.AF_INET6 if ":" in addresses[0] else socket.AF_INET, socket.SOCK_DGRAM)
             udp.connect((addresses[0], port))
         except OSError as error:
-            failed(_words(error))
-            channel.reset(UpstreamRefused(_words(error)))
+            self._refuse(_words(error))
             return
         widen_buffers(udp, self._limits.buffer)
-        service = DatagramSocket(
-            self._reactor,
-            udp,
-            lambda came: flow.send([datagram for datagram, _ in came]),
-            lambda error: failed(_words(error)),
+        self._service = DatagramSocket(
+            self._reactor, udp, self._from_service, lambda error: self._failed(_words(error))
         )
-        flow = Flow(self._queues, service.send, lambda reason: service.stopListening())
-        channel.connect_protocol(flow)
-        channel.accept()
-        service.startReading()
+        self._service.startReading()
+        self._channel.accept()
+        self._channel.resumeProducing()
 
-    def _broken(self, reason: Failure, channel: ChannelTransport) -> None:
-        self.log.failure("a visitor of a UDP service was not served", reason)
-        channel.reset(UpstreamRefused("a defect in egtunnel"))
+    def _refuse(self, words: str) -> None:
+        self._failed(words)
+        self._channel.reset(UpstreamRefused(words))
+
+    def _from_service(self, found: list[tuple[bytes, Any]]) -> None:
+        self._flow.send([datagram for datagram, _ in found])
+
+    def _from_visitor(self, datagrams: list[bytes]) -> None:
+        if self._service is not None:
+            self._service.send(datagrams)
+
+    def _lost(self, reason: Failure) -> None:
+        self._over = True
+        if self._service is not None:
+            self._service.stopListening()
 
 
 def _words(error: OSError) -> str:

@@ -10,6 +10,10 @@ import attrs
 __all__ = ["Owner", "Place", "Reservation", "ReservationLimits", "Reservations"]
 
 
+PLACES = frozenset({"name", "host", "port", "udp", "tls"})
+"""Every kind of place."""
+
+
 @attrs.frozen
 class Owner:
     """An identity: the token a client showed, by its short digest, and the client's own id."""
@@ -184,7 +188,7 @@ class Reservations:
         for item in items[: self.limits.places]:
             texts = [item[member] for member in ("kind", "value", "token", "client", "key")]
             texts.append(item.get("last", ""))  # files from before names could be shared have none
-            if not all(isinstance(text, str) for text in texts) or texts[0] not in ("name", "host", "port"):
+            if not all(isinstance(text, str) for text in texts) or texts[0] not in PLACES:
                 raise ValueError(f"no reservation: {item}")
             since = item["idle_since"]
             idle = 0.0 if since is None else min(max(0.0, wall - float(since)), self.limits.keep)

@@ -25,7 +25,9 @@ from egtunnel.session.session import Session
 
 __all__ = ["Manner", "Observer", "Tunnel", "TunnelTable", "kind_of"]
 
+
 KINDS = {"port": "tcp", "tls": "tls", "udp": "udp"}
+"""Kinds of tunnels by those of their places, where these are not of HTTP."""
 
 
 def kind_of(place: Place) -> str:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egtunnel.relay.claims import PORTS
 from egtunnel.relay.reservations import Owner, Place, ReservationLimits, Reservations
+from egtunnel.relay.tunnels import KINDS
 
 ANN, BOB = Owner("t", "ann"), Owner("t", "bob")
 APP, PORT = Place("name", "app"), Place("port", "20000")
@@ -100,6 +102,15 @@ def test_what_is_written_down_comes_back_with_its_idle_time() -> None:
     assert later.expire(7.0 + 50) == [PORT]  # idle for 40 s before, 10 s meanwhile
     assert later.expire(7.0 + 99) == []
     assert later.expire(7.0 + 100) == [APP]  # in use when it was written: idle since it was read
+
+
+@pytest.mark.parametrize("kind", sorted({"name", "host", *PORTS.values(), *KINDS}))
+def test_every_kind_of_place_is_written_down(kind: str) -> None:
+    """Whatever can be claimed, or one of them would cost all others at a restart."""
+    table, later = Reservations(), Reservations()
+    table.take(Place(kind, "20001"), ANN)
+    later.load(json.loads(json.dumps(table.to_json(0.0, 1000.0))), 0.0, 1000.0)
+    assert later.owner_of(Place(kind, "20001")) == ANN
 
 
 def test_a_clock_set_back_does_not_prolong() -> None:
