@@ -20,6 +20,8 @@ from egtunnel.errors import ConfigurationError, UpstreamRefused
 
 __all__ = ["Files", "folder_of"]
 
+MOST_RANGES = 16
+"""Parts of a file in one answer. Who asks for more gets the whole: parts may overlap (RFC 9110 section 14.2)."""
 WELL_KNOWN = ".well-known"
 """The one name with a dot in front that is served (RFC 8615)."""
 
@@ -179,6 +181,8 @@ class Folder(File):
             return False
         if request.getHeader(b"if-none-match") is not None:
             headers.removeHeader(b"if-modified-since")
+        if (request.getHeader(b"range") or b"").count(b",") >= MOST_RANGES:
+            headers.removeHeader(b"range")
         condition = request.getHeader(b"if-range")
         if condition is not None and condition.strip() not in (tag, http.datetimeToString(self.getModificationTime())):
             headers.removeHeader(b"range")

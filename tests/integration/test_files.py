@@ -159,6 +159,13 @@ def test_parts_of_a_file(relay: Relay) -> None:
     assert "416" in headers(relay, "/big.bin", "--range", f"{len(BIG)}-")
 
 
+def test_too_many_parts_are_the_whole(relay: Relay) -> None:
+    """They may overlap: a thousand would be a thousand times the file."""
+    assert "206" in headers(relay, "/big.bin", "--range", ",".join(["0-"] * 16))
+    many = headers(relay, "/big.bin", "--range", ",".join(["0-"] * 17))
+    assert "200" in many and f"content-length: {len(BIG)}\r\n" in many
+
+
 def test_a_visitor_who_has_it_gets_no_second_copy(relay: Relay) -> None:
     """Conditional requests (RFC 9110 section 13)."""
     head = headers(relay, "/big.bin")
