@@ -25,6 +25,8 @@ from bench.work.visitor import Visitor
 __all__ = ["Latency", "LatencyLoaded", "latencies"]
 
 SETTLE_SECONDS = 0.5
+STILL_SECONDS = 2.0
+"""Downloads that wrote nothing for so long stand still."""
 LIMIT_SECONDS = 20.0
 LEAST_SAMPLES = 50
 
@@ -72,7 +74,9 @@ class LatencyLoaded:
             time.sleep(SETTLE_SECONDS)
             begin, before = time.monotonic(), _moved(programs)
             found = latencies(running.site, scale.latency_samples)
-            rate = (_moved(programs) - before) / (time.monotonic() - begin) / 1e6
+            while (moved := _moved(programs) - before) <= 0 and time.monotonic() - begin < STILL_SECONDS:
+                time.sleep(0.01)  # few samples may be over before curl has written anything
+            rate = moved / (time.monotonic() - begin) / 1e6
         if rate <= 0:
             raise WorkFailed("the downloads beside it stood still")
         key = f"loaded_{self.downloads}"

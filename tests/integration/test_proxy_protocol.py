@@ -97,6 +97,18 @@ def test_the_header_comes_before_tls(relay: Relay, connect: Callable[..., Client
     assert (address, told) == ("127.0.0.5", own)
 
 
+def test_tls_that_passes_unopened_is_announced_too(
+    relay: Relay, connect: Callable[..., Client], service: Announced
+) -> None:
+    """The header first, then the visitor's own ClientHello."""
+    connect("--local", str(service.tls), "--tls", "app", "--proxy-protocol", "v2").url()
+    told = curl(
+        f"https://app.localhost:{relay.port}/",
+        *("--insecure", "--resolve", f"app.localhost:{relay.port}:127.0.0.1", "--interface", "127.0.0.6"),
+    )
+    assert told.startswith(b"127.0.0.6 ")
+
+
 def test_without_the_option_there_is_no_header(
     relay: Relay, connect: Callable[..., Client], service: Announced
 ) -> None:
